@@ -38,7 +38,7 @@ SETTINGS = {
     "jit": "off",
 }
 # A crash of a process loses nothing with these, a crash of the machine may: right for tests alone.
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Database(Server):
@@ -167,18 +167,8 @@ async def ensure_roles(port: int) -> None:
 
 
 async def ensure_database(port: int, name: str, template: str = "template0") -> None:
-    """Create it where missing, with what each role may do to tables that `umbra` makes later."""
+    """Create it where missing. What each role may do in it is the migrations' part."""
     async with _superuser(port) as connection:
         if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
             return
         await connection.execute(f'CREATE DATABASE "{name}" OWNER {OWNER} TEMPLATE "{template}"')
-    async with _superuser(port, name) as connection:
-        await connection.execute(f"""
-            ALTER SCHEMA public OWNER TO {OWNER};
-            GRANT USAGE ON SCHEMA public TO {PROJECTOR}, {READER};
-            ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public
-                GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLES TO {PROJECTOR};
-            ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public
-                GRANT USAGE, SELECT ON SEQUENCES TO {PROJECTOR};
-            ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public GRANT SELECT ON TABLES TO {READER};
-        """)
