@@ -19,6 +19,8 @@ class Program:
     address: str
     port: int
     ready: Callable[[], Awaitable[bool]]
+    # A URL that answers 200 while all is well, where there is one.
+    health: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = "-"
     stop_signal: signal.Signals = signal.SIGTERM
@@ -26,6 +28,10 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL
     start_within: float = 60.0
     drain_within: float = 10.0
+
+
+async def at_once() -> bool:
+    return True
 
 
 async def accepts(host: str, port: int) -> bool:

@@ -6,13 +6,14 @@ An epoch tells two lives of one topic name apart; cursors and projection offsets
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
 from schemas import topics
 from schemas.topics import Topic
@@ -28,17 +29,27 @@ class Report:
 async def ensure(bootstrap: str, dsn: str, *, replication: int = 1, wanted: Sequence[Topic] = topics.ALL) -> Report:
     """Create missing topics and epochs. Differing partition counts and settings are reported, never changed."""
     report = Report()
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="umbra-migrate")
-    await admin.start()
-    try:
+    async with _admin(bootstrap) as admin:
         existing = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in existing]
         report.created = await _create(admin, missing, replication)
         report.differences = await _differences(admin, [topic for topic in wanted if topic.name in existing])
-    finally:
-        await admin.close()
     await _write_epochs(dsn, wanted, renewed=report.created)
     return report
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="umbra-migrate")
+    try:
+        await admin.start()
+    except KafkaConnectionError as error:
+        await admin.close()
+        raise CommandFailed(f"no Kafka answers at {bootstrap}") from error
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], replication: int) -> list[str]:

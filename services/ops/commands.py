@@ -1,0 +1,37 @@
+"""Every subcommand of `umbra`, in the order in which help shows them.
+
+A subcommand is one file with `add_arguments(parser)` and `async def run(args) -> int`. It finds in `args`:
+`environ` (settings as the services read them), `json` (print JSON), `state_dir` (of the local stack).
+Only the module of the command that was asked for is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+
+class CommandModule(Protocol):
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    name: str
+    summary: str
+
+    def load(self) -> CommandModule:
+        return cast("CommandModule", importlib.import_module(f"services.ops.{self.name.replace('-', '_')}"))
+
+
+COMMANDS = (
+    Command("up", "start the local stack"),
+    Command("down", "stop the local stack"),
+    Command("status", "what runs, where, and how it is"),
+    Command("smoke", "start a stack, change something, see it arrive everywhere, stop"),
+    Command("migrate", "bring tables and topics up to date"),
+)
