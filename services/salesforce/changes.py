@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
+from schemas import ids, versions
 from schemas.events import Origin, RecordChange
 from schemas.mapping import ObjectMapping
 from schemas.versions import DEFAULT_MARGIN_MS
@@ -23,7 +25,21 @@ def snapshot(
 
     It covers all where every mapped field was selected. ValueError without an Id.
     """
-    raise NotImplementedError
+    stamp = record.get("SystemModstamp")
+    fields = {name: value for name, value in record.items() if name not in ("Id", "SystemModstamp")}
+    return RecordChange(
+        kind="snapshot",
+        object=mapping.name,
+        record_id=ids.parse(str(record.get("Id", ""))),
+        version=versions.read_version(r0_ms, margin_ms),
+        origin=origin,
+        fields={"IsDeleted": False, **fields},
+        covers="all" if mapping.fields.keys() <= record.keys() else None,
+        read_began_at=versions.moment(r0_ms),
+        read_margin_ms=margin_ms,
+        system_modstamp=datetime.fromisoformat(stamp) if isinstance(stamp, str) else None,
+        job_id=job_id,
+    )
 
 
 def absent(
@@ -36,4 +52,14 @@ def absent(
     job_id: str | None = None,
 ) -> RecordChange:
     """Salesforce does not have this record, as of a read that began at r0_ms."""
-    raise NotImplementedError
+    return RecordChange(
+        kind="absent",
+        object=object_name,
+        record_id=ids.parse(record_id),
+        version=versions.read_version(r0_ms, margin_ms),
+        origin=origin,
+        fields={"IsDeleted": True},
+        read_began_at=versions.moment(r0_ms),
+        read_margin_ms=margin_ms,
+        job_id=job_id,
+    )
