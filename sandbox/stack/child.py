@@ -6,18 +6,22 @@ A process is known by pid and birth together: a pid that the system gave away ag
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.stack import leash
 from sandbox.stack.program import Program
 
-_POLL_SECONDS = 0.03
+Announcement = Mapping[str, str]
+
+_POLL_SECONDS = 0.05
 _TAIL_BYTES = 16_384
 
 
@@ -44,6 +48,13 @@ class Child:
             log.seek(self.log_offset)
             return log.read()
 
+    def announcement(self) -> Announcement | None:
+        """What the program said in its one line of JSON about where it is, if it has said so."""
+        for line in self.log_since_start().splitlines():
+            if line.startswith(b'{"ready"'):
+                return {key: str(value) for key, value in json.loads(line).items()}
+        return None
+
     async def until_ready(self) -> None:
         """Return when the program is ready. Raises NotReady when it ended or took longer than allowed."""
         deadline = time.monotonic() + self.program.start_within
@@ -53,11 +64,13 @@ class Child:
             if time.monotonic() > deadline:
                 raise NotReady(
                     f"{self.program.name} was not ready within {self.program.start_within:.0f} s"
-                    f"; its log ends:\n{tail(self.program.log)}"
+                    f"; its log ends:\n{self.last_words()}"
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _answers(self) -> bool:
+        if self.program.announces and self.announcement() is None:
+            return False
         try:
             async with asyncio.timeout(2.0):
                 return self.exit_code is None and await self.program.ready()
@@ -66,7 +79,11 @@ class Child:
 
     def obituary(self) -> str:
         ending = describe_exit(self.exit_code)
-        return f"{self.program.name} ended with {ending}; its log ends:\n{tail(self.program.log)}"
+        return f"{self.program.name} ended with {ending}; its log ends:\n{self.last_words()}"
+
+    def last_words(self) -> str:
+        """The last lines that it wrote itself; a log goes on over restarts."""
+        return last_lines(self.log_since_start())
 
     async def stop(self) -> None:
         """Ask it to end, wait `drain_within`, then kill it. Returns when it is gone."""
@@ -102,14 +119,10 @@ async def spawn(program: Program) -> Child:
     return Child(program, process, offset)
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """The log's last lines, for a message to a person."""
-    if not log.exists():
-        return "(no log)"
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        text = file.read().decode(errors="replace")
-    return "\n".join(text.splitlines()[-lines:]) or "(empty)"
+def last_lines(text: bytes, lines: int = 15) -> str:
+    """The end of a log, for a message to a person."""
+    ending = text[-_TAIL_BYTES:].decode(errors="replace").splitlines()
+    return "\n".join(ending[-lines:]) or "(it is empty)"
 
 
 def describe_exit(code: int | None) -> str:

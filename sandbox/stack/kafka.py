@@ -77,13 +77,13 @@ async def running(state: Path, port: int = 0) -> AsyncIterator[Broker]:
         await broker.stop()
 
 
-async def prepare(state: Path, port: int, cached: Path, *, use_aot: bool = True) -> Program:
+async def prepare(state: Path, port: int, cached: Path, *, controller_port: int = 0, use_aot: bool = True) -> Program:
     """Fetch the jars, write the settings and format the disk where needed. Raises JarsMissing, NotReady."""
     class_path = await asyncio.to_thread(jars.classpath, cached)
     home = (state / "kafka").resolve()
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "server.properties"
-    settings.write_text(_settings(port, FREE.take(), home / "data"))
+    settings.write_text(_settings(port, controller_port or FREE.take(), home / "data"))
     if not (home / "data" / "meta.properties").exists():
         await asyncio.to_thread(_format, class_path, settings)
     flags = (*JVM_FLAGS, *(aot.flags(cached, class_path) if use_aot else ()))

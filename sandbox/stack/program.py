@@ -19,6 +19,8 @@ class Program:
     address: str
     port: int
     ready: Callable[[], Awaitable[bool]]
+    # Says where it is by one line of JSON with `"ready": true`, and is not ready before it has.
+    announces: bool = False
     # A URL that answers 200 while all is well, where there is one.
     health: str = ""
     env: Mapping[str, str] = field(default_factory=dict)

@@ -121,6 +121,13 @@ def clear(directory: Path) -> None:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
+def put_logs_aside(directory: Path) -> None:
+    """Begin new logs and keep those of the run before this one."""
+    for log in (directory / "logs").glob("*.log"):
+        if log.name != "up.log":
+            log.replace(log.with_suffix(".log.1"))
+
+
 async def end_leftovers(directory: Path, within: float = 10.0) -> list[str]:
     """End processes that a killed supervisor left behind; their names. The caller holds the lock."""
     state = read(directory)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from sandbox.stack.child import Child, NotReady, birth, spawn, tail
+from sandbox.stack.child import Child, NotReady, birth, spawn
 from sandbox.stack.program import Program
 from sandbox.stack.state import ProcessState
 
@@ -57,32 +57,37 @@ class Supervisor:
         self._report = report
         self._ready = {unit.name: asyncio.Event() for unit in units}
         self._children: dict[str, Child] = {}
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        self._failed: asyncio.Future[None]
         self.processes = {unit.name: ProcessState(name=unit.name, state="waiting", job=unit.job) for unit in units}
 
     async def start(self) -> None:
         """Start every unit; returns when all are ready. Raises NotReady when one cannot be started."""
+        self._failed = asyncio.get_running_loop().create_future()
         for unit in self._units.values():
-            self._keepers[unit.name] = asyncio.create_task(self._keep(unit), name=f"keep {unit.name}")
+            keeper = asyncio.create_task(self._keep(unit), name=f"keep {unit.name}")
+            keeper.add_done_callback(self._note_failure)
+            self._keepers.append(keeper)
         everything = asyncio.create_task(self._all_ready(), name="all ready")
         try:
-            await asyncio.wait({everything, *self._keepers.values()}, return_when=asyncio.FIRST_EXCEPTION)
-            self._raise_failure()
+            await asyncio.wait({everything, self._failed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             everything.cancel()
+        if self._failed.done():
+            self._failed.result()
 
     async def watch(self) -> None:
-        """Runs until a keeper itself fails, which it should not."""
-        await asyncio.wait(self._keepers.values(), return_when=asyncio.FIRST_EXCEPTION)
-        self._raise_failure()
+        """Runs until the supervision itself fails, which it should not."""
+        await self._failed
 
     async def stop(self) -> None:
         """Stop what runs, dependents before what they depend on. Returns when nothing of it runs."""
-        for keeper in self._keepers.values():
+        for keeper in self._keepers:
             keeper.cancel()
-        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         for wave in stop_order(list(self._units.values())):
-            await asyncio.gather(*(self._stop_one(name) for name in wave if name in self._children))
+            running = [name for name in wave if self._runs(name)]
+            await asyncio.gather(*(self._stop_one(name) for name in running))
 
     async def kill(self) -> None:
         """End everything at once, without goodbyes."""
@@ -91,10 +96,9 @@ class Supervisor:
     async def _all_ready(self) -> None:
         await asyncio.gather(*(event.wait() for event in self._ready.values()))
 
-    def _raise_failure(self) -> None:
-        for keeper in self._keepers.values():
-            if keeper.done() and not keeper.cancelled() and (error := keeper.exception()):
-                raise error
+    def _note_failure(self, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and (error := keeper.exception()) and not self._failed.done():
+            self._failed.set_exception(error)
 
     async def _keep(self, unit: Unit) -> None:
         await asyncio.gather(*(self._ready[name].wait() for name in unit.needs))
@@ -153,6 +157,9 @@ class Supervisor:
         self._change(unit, "starting")
         return child
 
+    def _runs(self, name: str) -> bool:
+        return name in self._children and self._children[name].exit_code is None
+
     async def _stop_one(self, name: str) -> None:
         await self._children[name].stop()
         self._change(self._units[name], "stopped")
@@ -160,10 +167,6 @@ class Supervisor:
     def _change(self, unit: Unit, state: str, *, detail: str = "", seconds: float = 0.0) -> None:
         self.processes[unit.name].state = state
         self._report(Change(self.processes[unit.name], detail, seconds))
-
-    def last_lines(self, name: str) -> str:
-        child = self._children.get(name)
-        return tail(child.program.log) if child else "(never started)"
 
 
 def stop_order(units: Sequence[Unit]) -> list[list[str]]:

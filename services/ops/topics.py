@@ -6,9 +6,9 @@ An epoch tells two lives of one topic name apart; cursors and projection offsets
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -20,22 +20,38 @@ from schemas.topics import Topic
 from services.ops.errors import CommandFailed
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Report:
-    created: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
+    """Topics made now, and what differs from the definition in those that were there."""
+
+    created: list[str]
+    differences: list[str]
 
 
 async def ensure(bootstrap: str, dsn: str, *, replication: int = 1, wanted: Sequence[Topic] = topics.ALL) -> Report:
     """Create missing topics and epochs. Differing partition counts and settings are reported, never changed."""
-    report = Report()
-    async with _admin(bootstrap) as admin:
+    async with _alone(dsn) as connection, _admin(bootstrap) as admin:
         existing = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in existing]
-        report.created = await _create(admin, missing, replication)
-        report.differences = await _differences(admin, [topic for topic in wanted if topic.name in existing])
-    await _write_epochs(dsn, wanted, renewed=report.created)
-    return report
+        # Before the topic is there: ending in between leaves no new log under an old epoch.
+        await _write_epochs(connection, wanted, renewed=[topic.name for topic in missing])
+        created = await _create(admin, missing, replication)
+        found = await _differences(admin, [topic for topic in wanted if topic.name in existing])
+    return Report(created, found)
+
+
+@asynccontextmanager
+async def _alone(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that holds the lock of migrations: one at a time, the others wait."""
+    try:
+        connection = await asyncpg.connect(dsn)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise CommandFailed(f"no connection to PostgreSQL: {error}") from error
+    try:
+        await connection.execute("SELECT pg_advisory_lock(hashtext('umbra migrate'))")
+        yield connection
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -99,22 +115,13 @@ async def _settings(admin: AIOKafkaAdminClient, existing: Sequence[Topic]) -> di
     }
 
 
-async def _write_epochs(dsn: str, wanted: Sequence[Topic], renewed: Iterable[str]) -> None:
-    """A topic made just now begins a new epoch; one that was there keeps the epoch that it has."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        async with connection.transaction():
-            for topic in wanted:
-                await connection.execute(
-                    _EPOCH,
-                    topic.name,
-                    secrets.token_hex(4),
-                    topic.partitions,
-                    topics.OBJECT_OF.get(topic.name),
-                    topic.name in renewed,
-                )
-    finally:
-        await connection.close()
+async def _write_epochs(connection: asyncpg.Connection, wanted: Sequence[Topic], renewed: Sequence[str]) -> None:
+    """A topic about to be made begins a new epoch; one that is there keeps the epoch that it has."""
+    rows = [
+        (topic.name, secrets.token_hex(4), topic.partitions, topics.OBJECT_OF.get(topic.name), topic.name in renewed)
+        for topic in wanted
+    ]
+    await connection.executemany(_EPOCH, rows)
 
 
 _EPOCH = """

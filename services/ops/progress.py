@@ -1,0 +1,43 @@
+"""What a person sees while a stack comes up, lives and goes down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+from sandbox.stack.state import ProcessState, StackState
+from sandbox.stack.supervisor import Change
+
+_QUIET = {"starting", "waiting", "skipped"}
+
+
+class Lines:
+    """One line for each change worth seeing."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def show(self, change: Change) -> None:
+        process = change.process
+        if process.state in _QUIET:
+            return
+        took = f"{change.seconds:5.1f} s" if change.seconds else ""
+        self.write(f"  {process.state:<8} {process.name:<12} {took:>7}  {_where(process)}".rstrip())
+        if change.detail:
+            self.write("".join(f"    {line}\n" for line in change.detail.splitlines()).rstrip("\n"))
+
+    def summary(self, state: StackState, directory: Path) -> None:
+        self.write(
+            f"\nUmbra is up after {state.started_in:.1f} s. Open\n\n"
+            f"  {state.address}   the portal\n"
+            f"  {state.control}   the simulated org: edit a price, flip an order's status\n\n"
+            f"Logs are in {directory / 'logs'}. Stop it with Ctrl-C or `umbra down`.\n"
+        )
+
+    def write(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
+
+def _where(process: ProcessState) -> str:
+    return process.address if process.state == "ready" else ""
