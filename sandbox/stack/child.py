@@ -85,11 +85,11 @@ class Child:
         """The last lines that it wrote itself; a log goes on over restarts."""
         return last_lines(self.log_since_start())
 
-    async def stop(self) -> None:
-        """Ask it to end, wait `drain_within`, then kill it. Returns when it is gone."""
+    async def stop(self, within: float | None = None) -> None:
+        """Ask it to end, wait `within` seconds (else `drain_within`), then kill it. Returns when it is gone."""
         self._signal(self.program.stop_signal)
         try:
-            async with asyncio.timeout(self.program.drain_within):
+            async with asyncio.timeout(within or self.program.drain_within):
                 await self.process.wait()
         except TimeoutError:
             await self.kill()

@@ -61,6 +61,11 @@ def classpath(cache: Path) -> str:
     return ":".join(str(jar.path(repository)) for jar in jars)
 
 
+def digest(class_path: str) -> str:
+    """Names what is made from exactly these jars."""
+    return hashlib.sha256(class_path.encode()).hexdigest()[:12]
+
+
 @contextmanager
 def _alone(cache: Path) -> Iterator[None]:
     """One process fetches, the others wait for it."""

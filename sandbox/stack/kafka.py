@@ -6,11 +6,13 @@ Settings are for one small broker: ready in a second or two, about 160 MB.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
+import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -66,7 +68,7 @@ class Broker(Server):
         return self.program.address
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def running(state: Path, port: int = 0) -> AsyncIterator[Broker]:
     """A broker with its data in `state`, ready for clients, stopped at the end."""
     broker = Broker(await prepare(state, port or FREE.take(), cache.directory(os.environ, state / "cache")))
@@ -77,7 +79,9 @@ async def running(state: Path, port: int = 0) -> AsyncIterator[Broker]:
         await broker.stop()
 
 
-async def prepare(state: Path, port: int, cached: Path, *, controller_port: int = 0, use_aot: bool = True) -> Program:
+async def prepare(
+    state: Path, port: int, cached: Path, *, controller_port: int = 0, jvm_flags: tuple[str, ...] | None = None
+) -> Program:
     """Fetch the jars, write the settings and format the disk where needed. Raises JarsMissing, NotReady."""
     class_path = await asyncio.to_thread(jars.classpath, cached)
     home = (state / "kafka").resolve()
@@ -85,8 +89,8 @@ async def prepare(state: Path, port: int, cached: Path, *, controller_port: int 
     settings = home / "server.properties"
     settings.write_text(_settings(port, controller_port or FREE.take(), home / "data"))
     if not (home / "data" / "meta.properties").exists():
-        await asyncio.to_thread(_format, class_path, settings)
-    flags = (*JVM_FLAGS, *(aot.flags(cached, class_path) if use_aot else ()))
+        await asyncio.to_thread(_format, class_path, home / "data", cached)
+    flags = (*JVM_FLAGS, *(aot.flags(cached, class_path) if jvm_flags is None else jvm_flags))
     return Program(
         name="kafka",
         argv=(java(), *flags, "-cp", class_path, "kafka.Kafka", str(settings)),
@@ -117,22 +121,30 @@ log.dirs={disk}
 {SMALL}"""
 
 
-def _format(class_path: str, settings: Path) -> None:
-    command = [
-        java(),
-        *JVM_FLAGS,
-        "-cp",
-        class_path,
-        "kafka.tools.StorageTool",
-        "format",
-        "--cluster-id",
-        cluster_id(),
-        "--config",
-        str(settings),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise NotReady(f"kafka could not format its disk:\n{done.stdout}{done.stderr}")
+def _format(class_path: str, disk: Path, cached: Path) -> None:
+    """A formatted disk under a cluster id of its own; the format tool, a JVM, runs only the first time."""
+    template = cached / f"kafka-disk-{jars.digest(class_path)}"
+    if not (template / "meta.properties").exists():
+        _format_template(class_path, template)
+    disk.mkdir(exist_ok=True)
+    shutil.copy(template / "bootstrap.checkpoint", disk)
+    names = {"cluster.id": cluster_id(), "directory.id": cluster_id()}
+    lines = [line.partition("=") for line in (template / "meta.properties").read_text().splitlines()]
+    own = [f"{key}={names.get(key, value)}\n" for key, equals, value in lines if equals]
+    (disk / "meta.properties").write_text("".join(own))
+
+
+def _format_template(class_path: str, template: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=template.parent) as scratch:
+        settings, disk = Path(scratch, "server.properties"), Path(scratch, "disk")
+        settings.write_text(_settings(FREE.take(), FREE.take(), disk))
+        tool = [java(), *JVM_FLAGS, "-cp", class_path, "kafka.tools.StorageTool", "format"]
+        command = [*tool, "--cluster-id", cluster_id(), "--config", str(settings)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise NotReady(f"kafka could not format its disk:\n{done.stdout}{done.stderr}")
+        with contextlib.suppress(OSError):  # another process was first
+            disk.rename(template)
 
 
 def cluster_id() -> str:

@@ -32,8 +32,9 @@ class Server:
             await self._child.kill()
             raise
 
-    async def stop(self) -> None:
-        await self.child.stop()
+    async def stop(self, within: float | None = None) -> None:
+        """End it by its own signal; after `within` seconds (else the program's own time) kill it."""
+        await self.child.stop(within)
 
     async def kill(self) -> None:
         """SIGKILL: no goodbye, as in a crash."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox.stack import cache, local, settings
+from sandbox.stack import cache, local, settings, training
 from sandbox.stack.child import NotReady
 from sandbox.stack.jars import JarsMissing
 from sandbox.stack.ports import PortTaken
@@ -42,11 +42,13 @@ async def run(args: argparse.Namespace) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _current_task().cancel)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _current_task().cancel)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _current_task().cancel)
+    chosen = stack_settings(args)
     lines = progress.Lines(sys.stdout)
     try:
-        async with local.running(stack_settings(args), os.environ, lines.show, fresh=args.fresh) as stack:
+        async with local.running(chosen, os.environ, lines.show, fresh=args.fresh) as stack:
             lines.summary(stack.state, args.state_dir)
-            await stack.supervisor.watch()
+            async with training.beside(chosen):
+                await stack.supervisor.watch()
     except asyncio.CancelledError:
         return 0
     except REFUSALS as error:
