@@ -1,0 +1,208 @@
+"""Bulk 2.0 query jobs: states that take their time, results as CSV rows that a locator can return to.
+
+A finished job is kept under the state directory, so a client can go on paging after a restart.
+"""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from sandbox.salesforce import ids
+from sandbox.salesforce.errors import Refused, not_found
+from sandbox.salesforce.instance import Instance
+from sandbox.salesforce.soql import run
+from sandbox.salesforce.soql.parser import parse
+from sandbox.salesforce.soql.rows import csv_columns
+from sandbox.salesforce.soql.tree import Query
+
+_KEPT_MS = 7 * 86_400_000
+_SLICE = 2000  # records filtered and written between two looks at the event loop
+_COMPOUND = frozenset({"billingaddress", "shippingaddress"})
+DELIMITERS = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}
+LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """A query job as it is kept."""
+
+    id: str
+    operation: str
+    query: str
+    object: str
+    created_ms: int
+    changed_ms: int
+    version: str
+    state: str = "UploadComplete"
+    error: str = ""
+    delimiter: str = "COMMA"
+    line_ending: str = "LF"
+    records: int = 0
+    took_ms: int = 0
+
+
+class Results:
+    """The rows of one finished job: the header, and where each row begins."""
+
+    def __init__(self, header: bytes, rows: list[bytes]) -> None:
+        self.header = header
+        self.rows = rows
+
+    def page(self, start: int, size: int) -> bytes:
+        return self.header + b"".join(self.rows[start : start + size])
+
+
+class BulkJobs:
+    """All query jobs of the org."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._dir = instance.state_dir / "bulk"
+        self._dir.mkdir(exist_ok=True)
+        self._jobs: dict[str, Job] = {}
+        self._results: dict[str, Results] = {}
+        for path in sorted(self._dir.glob("750*.json")):
+            self._restore(path)
+
+    def create(self, body: dict[str, object], version: str) -> Job:
+        """A new job, running from now on.  Raises Refused for what Bulk cannot query."""
+        operation = str(body.get("operation", ""))
+        if operation not in ("query", "queryAll"):
+            raise Refused("INVALIDJOB", f"Unsupported operation: {operation}")
+        delimiter, line_ending = str(body.get("columnDelimiter", "COMMA")), str(body.get("lineEnding", "LF"))
+        if delimiter not in DELIMITERS or line_ending not in LINE_ENDINGS or body.get("contentType", "CSV") != "CSV":
+            raise Refused("INVALIDJOB", "Unsupported contentType, columnDelimiter or lineEnding")
+        text = str(body.get("query", ""))
+        source = self._check(parse(text))
+        org, usage = self._instance.org, self._instance.usage
+        if usage.query_jobs.total() >= 10_000:
+            raise Refused("LIMIT_EXCEEDED", "Max bulk v2 query jobs (10000) per 24 hrs has been reached")
+        usage.query_jobs.add()
+        now = org.clock.now_ms()
+        job = Job(
+            id=org.counters.next_id("750"), operation=operation, query=text, object=source, created_ms=now, changed_ms=now,
+            version=version, delimiter=delimiter, line_ending=line_ending,
+        )  # fmt: skip
+        self._jobs[job.id] = job
+        self._instance.spawn(self._run(job), f"bulk-job-{job.id}")
+        return job
+
+    def _check(self, query: Query) -> str:
+        """The object's name.  Raises Refused."""
+        obj = run.target(query)
+        if query.aggregates or query.offset:
+            raise Refused("API_ERROR", "Implementation restriction: GROUP BY, OFFSET and aggregates are not supported in Bulk Query")
+        if any(item[-1].lower() in _COMPOUND for item in query.select if isinstance(item, tuple)):
+            raise Refused("INVALIDENTITY", "Selecting compound data not supported in Bulk Query")
+        csv_columns(self._instance.org.store, obj, query)
+        run.test(self._instance.org.store, query, 0, with_deleted=True)
+        return obj.name
+
+    async def _run(self, job: Job) -> None:
+        delay = self._instance.org.behaviour.bulk_delay_s
+        await asyncio.sleep(delay)
+        if not self._advance(job, "InProgress"):
+            return
+        await asyncio.sleep(delay)
+        started = self._instance.org.clock.now_ms()
+        results = await self._collect(job)
+        if job.state == "InProgress":
+            self._results[job.id] = results
+            job.records = len(results.rows)
+            job.took_ms = self._instance.org.clock.now_ms() - started
+            self._advance(job, "JobComplete")
+            self._save(job, results)
+
+    def _advance(self, job: Job, state: str) -> bool:
+        """False when the job was aborted or deleted meanwhile."""
+        if job.state in ("Aborted", "Failed") or job.id not in self._jobs:
+            return False
+        job.state = state
+        job.changed_ms = self._instance.org.clock.now_ms()
+        return True
+
+    async def _collect(self, job: Job) -> Results:
+        """The rows as they are at one moment, although writing them down takes longer."""
+        store = self._instance.org.store
+        query = parse(job.query)
+        names, cells = csv_columns(store, run.target(query), query)
+        now = self._instance.org.clock.now_ms()
+        check = run.test(store, query, now, with_deleted=job.operation == "queryAll")
+        snapshot = run.candidates(store, query)
+        found = []
+        for start in range(0, len(snapshot), _SLICE):
+            found += [record for record in snapshot[start : start + _SLICE] if check(record)]
+            await asyncio.sleep(0)
+        found = run.arrange(store, query, found)
+        rows: list[bytes] = []
+        for start in range(0, len(found), _SLICE):
+            rows += [_line(job, cells(record)) for record in found[start : start + _SLICE]]
+            await asyncio.sleep(0)
+        return Results(_line(job, names), rows)
+
+    def get(self, job_id: str) -> Job:
+        """Raises Refused (404)."""
+        full = ids.extend(job_id)
+        if full is None or (job := self._jobs.get(full)) is None:
+            raise not_found()
+        return job
+
+    def newest_first(self) -> Iterator[Job]:
+        return iter(sorted(self._jobs.values(), key=lambda job: job.created_ms, reverse=True))
+
+    def results(self, job: Job) -> Results:
+        """Raises Refused while the job is not complete."""
+        if job.state != "JobComplete":
+            raise Refused("INVALIDJOBSTATE", f"Job results are only available when it is complete: {job.state}")
+        return self._results[job.id]
+
+    def abort(self, job: Job) -> None:
+        if job.state in ("JobComplete", "Failed"):
+            raise Refused("INVALIDJOBSTATE", f"Aborting already {job.state} job not allowed")
+        self._advance(job, "Aborted")
+
+    def delete(self, job: Job) -> None:
+        if job.state in ("UploadComplete", "InProgress"):
+            raise Refused("INVALIDJOBSTATE", "Deleting not Closed Job not allowed")
+        self._jobs.pop(job.id)
+        self._results.pop(job.id, None)
+        for path in self._dir.glob(f"{job.id}.*"):
+            path.unlink()
+
+    def _save(self, job: Job, results: Results) -> None:
+        content = [results.header, *results.rows]
+        (self._dir / f"{job.id}.rows").write_bytes(msgspec.msgpack.encode(content))
+        (self._dir / f"{job.id}.json").write_bytes(msgspec.json.encode(job))
+
+    def _restore(self, path: Path) -> None:
+        job = msgspec.json.decode(path.read_bytes(), type=Job)
+        rows = path.with_suffix(".rows")
+        if self._instance.org.clock.now_ms() - job.created_ms > _KEPT_MS or not rows.exists():
+            path.unlink()
+            rows.unlink(missing_ok=True)
+            return
+        content = msgspec.msgpack.decode(rows.read_bytes(), type=list[bytes])
+        self._jobs[job.id] = job
+        self._results[job.id] = Results(content[0], content[1:])
+
+
+def _line(job: Job, cells: list[str]) -> bytes:
+    """One CSV row; every value is quoted, a null is an empty one."""
+    quoted = ('"' + cell.replace('"', '""') + '"' for cell in cells)
+    return (DELIMITERS[job.delimiter].join(quoted) + LINE_ENDINGS[job.line_ending]).encode()
+
+
+def locator(row: int) -> str:
+    """An opaque place in a result: base64 of the row number."""
+    return base64.b64encode(str(row).encode()).decode().rstrip("=")
+
+
+def row_of(text: str) -> int:
+    """Raises Refused for text that is no locator."""
+    try:
+        row = int(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
+    except ValueError:
+        raise Refused("INVALIDLOCATOR", f"Invalid locator: {text}") from None
+    return row

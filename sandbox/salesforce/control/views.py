@@ -1,0 +1,107 @@
+"""What the control endpoint shows: state and counters, and records as a person looks for them."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from sandbox.salesforce.instance import API_VERSION, Instance
+from sandbox.salesforce.objects import ACCOUNT, ORDER
+from sandbox.salesforce.org import Org
+from sandbox.salesforce.schema import Record, SObject, Value
+from sandbox.salesforce.seed.customers import DEMO_ACCOUNTS
+from sandbox.salesforce.values import rest_time, to_json
+
+_SLICE = 500
+
+
+def state(instance: Instance) -> dict[str, Any]:
+    org, usage = instance.org, instance.usage
+    return {
+        "salesforce": "on" if instance.switch.on else "off",
+        "off": not instance.switch.on,
+        "org_id": instance.identity.org_id,
+        "api_version": API_VERSION,
+        "now": rest_time(org.clock.now_ms()),
+        "rest_calls": dict(usage.calls_by_route),
+        "daily_api_calls": {"max": usage.daily_api_calls, "used": usage.api_calls.total()},
+        "bulk_jobs": usage.query_jobs.total(),
+        "published_events": {name: topic.published for name, topic in org.bus.topics.items()},
+        "delivered_events": dict(usage.delivered_by_topic),
+        "streams": {name: count for name, count in usage.streams_by_topic.items() if count},
+        "records": {name: len(table.records) for name, table in org.store.tables.items()},
+    }
+
+
+def full(org: Org, obj: SObject, record: Record) -> dict[str, Value]:
+    """Every field by its REST name, the values as REST shows them."""
+    return {name: to_json(obj.by_name[name], value) for name, value in org.store.full(obj, record).items()}
+
+
+def slices(org: Org, obj: SObject) -> Iterator[list[dict[str, Value]]]:
+    """All records of an object, deleted ones included, a few hundred at a time."""
+    snapshot = iter(list(org.store.tables[obj.name].records.values()))
+    while part := [full(org, obj, record) for record in islice(snapshot, _SLICE)]:
+        yield part
+
+
+def _live(org: Org, name: str) -> Iterator[Record]:
+    return (record for record in org.store.tables[name].records.values() if not record["IsDeleted"])
+
+
+def find_entry(org: Org, sku: str, currency: str, book: str) -> Record | None:
+    """The live price entry of a SKU in a price book, by the book's name or id."""
+    for product in _live(org, "Product2"):
+        if product.get("StockKeepingUnit") != sku:
+            continue
+        for entry in org.store.tables["PricebookEntry"].where("Product2Id", product["Id"]):
+            its_book = org.store.get("Pricebook2", str(entry["Pricebook2Id"])) or {}
+            if entry.get("CurrencyIsoCode") == currency and not entry["IsDeleted"] and book in (its_book.get("Name"), its_book.get("Id")):
+                return entry
+    return None
+
+
+def prices(org: Org, search: str, limit: int) -> list[dict[str, Value]]:
+    """Price entries whose SKU or product name contains the text."""
+    wanted = search.casefold()
+    found = (p for p in _live(org, "Product2") if wanted in f"{p.get('StockKeepingUnit')} {p.get('Name')}".casefold())
+    rows = (_price_row(org, product, entry) for product in found for entry in _entries(org, product))
+    return list(islice(rows, limit))
+
+
+def _entries(org: Org, product: Record) -> Iterator[Record]:
+    return (e for e in org.store.tables["PricebookEntry"].where("Product2Id", product["Id"]) if not e["IsDeleted"])
+
+
+def _price_row(org: Org, product: Record, entry: Record) -> dict[str, Value]:
+    book = org.store.get("Pricebook2", str(entry["Pricebook2Id"])) or {}
+    return {
+        "id": entry["Id"], "sku": product.get("StockKeepingUnit"), "name": product.get("Name"),
+        "pricebook": book.get("Name"), "currency": entry.get("CurrencyIsoCode"), "price": entry.get("UnitPrice"),
+        "active": entry.get("IsActive"),
+    }  # fmt: skip
+
+
+def orders(org: Org) -> list[dict[str, Value]]:
+    """The newest hundred orders, newest first."""
+    newest = sorted(_live(org, "Order"), key=lambda o: str(o["OrderNumber"]), reverse=True)[:100]
+    return [_order_row(org, order) for order in newest]
+
+
+def _order_row(org: Org, order: Record) -> dict[str, Value]:
+    account = org.store.get("Account", str(order.get("AccountId"))) or {}
+    return {
+        "id": order["Id"], "number": order["OrderNumber"], "account": account.get("Name"), "status": order.get("Status"),
+        "reason": order.get("Status_Reason__c"), "total": order.get("TotalAmount"), "currency": order.get("CurrencyIsoCode"),
+        "changed": to_json(ORDER.by_name["LastModifiedDate"], order["LastModifiedDate"]),
+    }  # fmt: skip
+
+
+def demo_accounts(org: Org) -> list[dict[str, Value]]:
+    """The accounts planted by name."""
+    names = {name for name, *_ in DEMO_ACCOUNTS}
+    found = (a for a in org.store.tables[ACCOUNT.name].records.values() if a.get("AccountNumber") and not a["IsDeleted"])
+    return [
+        {"account_id": a["Id"], "name": a["Name"], "internet_eligibility": a.get("Internet_Eligibility__c")}
+        for a in found
+        if a["Name"] in names
+    ]

@@ -1,0 +1,1 @@
+"""Code made from proto/pubsub_api.proto by proto/generate.py."""

@@ -1,0 +1,59 @@
+"""Who the org is and who may log in: ids, client credentials and keys, made once and kept under the state directory."""
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from sandbox.salesforce import ids
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The org and its one connected app."""
+
+    org_id: str
+    user_id: str
+    username: str
+    client_id: str
+    client_secret: str
+    token_key: str  # hex; signs access tokens, so they stay good over a restart
+
+
+def load_or_create(state_dir: Path) -> Identity:
+    """The identity kept under the state directory; a new directory is a new org."""
+    path = state_dir / "identity.json"
+    if path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=Identity)
+    identity = Identity(
+        org_id=ids.make("00D", 62**8 + secrets.randbelow(62**8)),
+        user_id=ids.make("005", 1),
+        username="integration@umbra.example",
+        client_id="3MVG9" + secrets.token_urlsafe(60),
+        client_secret=secrets.token_hex(32).upper(),
+        token_key=secrets.token_hex(32),
+    )
+    write_private(path, msgspec.json.format(msgspec.json.encode(identity)))
+    return identity
+
+
+def login_key_file(state_dir: Path) -> Path:
+    """The private key a client signs its login assertions with; the org verifies with its public half."""
+    path = state_dir / "login-key.pem"
+    if not path.exists():
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_private(path, pem)
+    return path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole, readable by its owner only."""
+    draft = path.with_suffix(path.suffix + ".new")
+    draft.touch(mode=0o600)
+    draft.write_bytes(content)
+    os.replace(draft, path)

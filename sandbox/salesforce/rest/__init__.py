@@ -1,0 +1,1 @@
+"""The HTTP side of the org: login, records, queries, Bulk 2.0 jobs."""

@@ -1,0 +1,1 @@
+"""What a new org contains: catalog, accounts and orders of an invented telecom company."""
