@@ -26,6 +26,11 @@ class Lines:
         if change.detail:
             self.write("".join(f"    {line}\n" for line in change.detail.splitlines()).rstrip("\n"))
 
+    def show_deaths(self, change: Change) -> None:
+        """Only what died, for a caller who wants no progress."""
+        if change.process.state == "died":
+            self.show(change)
+
     def summary(self, state: StackState, directory: Path) -> None:
         self.write(
             f"\nUmbra is up after {state.started_in:.1f} s. Open\n\n"

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: argparse.Namespace) -> int:
     if args.detach:
-        return await detached.start(args.state_dir, _own_flags(args))
+        return await detached.start(args.state_dir, own_flags(args))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _current_task().cancel)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _current_task().cancel)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _current_task().cancel)
@@ -85,7 +85,7 @@ def parse_ports(words: list[str]) -> Mapping[str, int]:
     return chosen
 
 
-def _own_flags(args: argparse.Namespace) -> list[str]:
+def own_flags(args: argparse.Namespace) -> list[str]:
     flags = [f"--port={word}" for word in args.port]
     flags += ["--fresh"] if args.fresh else []
     flags += ["--free-ports"] if args.free_ports else []
