@@ -16,7 +16,12 @@ def parse(argv: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="python -m sandbox.salesforce", description=__doc__)
     add = parser.add_argument
     add("--state-dir", type=Path, required=True, help="where the org lives; a new directory is a new org")
-    add("--products", type=int, default=0, help="how many products a new org has, up to 20000 (at least the written catalog)")
+    add(
+        "--products",
+        type=int,
+        default=0,
+        help="how many products a new org has, up to 20000 (at least the written catalog)",
+    )
     add("--accounts", type=int, default=0, help="how many accounts a new org has (at least the demo accounts)")
     add("--seed", type=int, default=1, help="what the generated products of a new org are drawn from")
     add("--host", default="127.0.0.1", help="address of all ports but the control port, which is always 127.0.0.1")
@@ -26,21 +31,38 @@ def parse(argv: Sequence[str]) -> Options:
     add("--daily-api-calls", type=int, default=100_000, help="the org's daily API allowance")
     add("--keepalive", type=float, default=60.0, help="seconds until a quiet stream gets an empty answer")
     add("--bulk-delay", type=float, default=0.2, help="seconds a query job stays in each state before it is complete")
-    add("--commit-times", choices=("s", "ms"), default="s", help="resolution of commit timestamps; real orgs send seconds")
+    add(
+        "--commit-times",
+        choices=("s", "ms"),
+        default="s",
+        help="resolution of commit timestamps; real orgs send seconds",
+    )
     add("--log-level", default="INFO")
     args = parser.parse_args(argv)
     if not 0 <= args.products <= 20_000:
         parser.error("--products must be between 0 and 20000")
-    logging.basicConfig(level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     return Options(
-        state_dir=args.state_dir, products=args.products, accounts=args.accounts, seed=args.seed, host=args.host,
-        http_port=args.http_port, https_port=args.https_port, grpc_port=args.grpc_port, grpc_tls_port=args.grpc_tls_port,
-        control_port=args.control_port, tls_names=tuple(args.tls_name),
+        state_dir=args.state_dir,
+        products=args.products,
+        accounts=args.accounts,
+        seed=args.seed,
+        host=args.host,
+        http_port=args.http_port,
+        https_port=args.https_port,
+        grpc_port=args.grpc_port,
+        grpc_tls_port=args.grpc_tls_port,
+        control_port=args.control_port,
+        tls_names=tuple(args.tls_name),
         behaviour=Behaviour(
-            whole_seconds=args.commit_times == "s", keepalive_s=args.keepalive, daily_api_calls=args.daily_api_calls,
+            whole_seconds=args.commit_times == "s",
+            keepalive_s=args.keepalive,
+            daily_api_calls=args.daily_api_calls,
             bulk_delay_s=args.bulk_delay,
         ),
-    )  # fmt: skip
+    )
 
 
 def main() -> int:
@@ -49,7 +71,7 @@ def main() -> int:
     try:
         asyncio.run(serve(options))
     except JournalError as error:
-        logging.getLogger("sandbox.salesforce").error("%s", error)  # noqa: TRY400 - the sentence says it all
+        logging.getLogger("sandbox.salesforce").error("%s", error)
         return 1
     return 0
 

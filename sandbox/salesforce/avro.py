@@ -80,7 +80,7 @@ def write_string(out: bytearray, value: str) -> None:
     out += data
 
 
-def _write_boolean(out: bytearray, value: bool) -> None:  # noqa: FBT001 - an Avro value
+def _write_boolean(out: bytearray, value: bool) -> None:
     out.append(1 if value else 0)
 
 

@@ -82,9 +82,16 @@ class BulkJobs:
         usage.query_jobs.add()
         now = org.clock.now_ms()
         job = Job(
-            id=org.counters.next_id("750"), operation=operation, query=text, object=source, created_ms=now, changed_ms=now,
-            version=version, delimiter=delimiter, line_ending=line_ending,
-        )  # fmt: skip
+            id=org.counters.next_id("750"),
+            operation=operation,
+            query=text,
+            object=source,
+            created_ms=now,
+            changed_ms=now,
+            version=version,
+            delimiter=delimiter,
+            line_ending=line_ending,
+        )
         self._jobs[job.id] = job
         self._instance.spawn(self._run(job), f"bulk-job-{job.id}")
         return job
@@ -93,7 +100,10 @@ class BulkJobs:
         """The object's name.  Raises Refused."""
         obj = run.target(query)
         if query.aggregates or query.offset:
-            raise Refused("API_ERROR", "Implementation restriction: GROUP BY, OFFSET and aggregates are not supported in Bulk Query")
+            raise Refused(
+                "API_ERROR",
+                "Implementation restriction: GROUP BY, OFFSET and aggregates are not supported in Bulk Query",
+            )
         if any(item[-1].lower() in _COMPOUND for item in query.select if isinstance(item, tuple)):
             raise Refused("INVALIDENTITY", "Selecting compound data not supported in Bulk Query")
         csv_columns(self._instance.org.store, obj, query)

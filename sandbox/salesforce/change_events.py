@@ -3,7 +3,7 @@
 Update bodies carry only changed fields; a null there means "changed to null" only with its bit in nulledFields.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +58,7 @@ class ChangeEventWriter:
     def _bits(self, names: Iterable[str]) -> list[str]:
         return bitmap.encode_paths(self.schema.places[name] for name in names)
 
-    def _body(self, record: Record, names: Iterable[str]) -> Mapping[str, Any]:
+    def _body(self, record: Record, names: Iterable[str]) -> dict[str, Any]:
         body: dict[str, Any] = {}
         for name in names:
             value = record.get(name)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 
-class Refused(Exception):  # noqa: N818 - an answer of the org, not a fault of the program
+class Refused(Exception):
     """A request the org turns down: an error code of the REST API, its sentence, its fields, its HTTP status."""
 
     def __init__(self, code: str, message: str, fields: Sequence[str] = (), status: int = 400) -> None:

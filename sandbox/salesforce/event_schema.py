@@ -14,9 +14,17 @@ from sandbox.salesforce.schema import Field, PlatformEvent, SObject
 
 NAMESPACE = "com.sforce.eventbus"
 CHANGE_TYPES = (
-    "CREATE", "UPDATE", "DELETE", "UNDELETE",
-    "GAP_CREATE", "GAP_UPDATE", "GAP_DELETE", "GAP_UNDELETE", "GAP_OVERFLOW", "SNAPSHOT",
-)  # fmt: skip
+    "CREATE",
+    "UPDATE",
+    "DELETE",
+    "UNDELETE",
+    "GAP_CREATE",
+    "GAP_UPDATE",
+    "GAP_DELETE",
+    "GAP_UNDELETE",
+    "GAP_OVERFLOW",
+    "SNAPSHOT",
+)
 _STRINGS = {"type": "array", "items": "string"}
 HEADER: dict[str, Any] = {
     "type": "record",
@@ -46,13 +54,30 @@ _PERSON = {
 }
 # Parts this org never fills are in the schema all the same.
 _ADDRESS_PARTS = ("Street", "City", "State", "PostalCode", "Country", "Latitude", "Longitude", "Xyz", "GeocodeAccuracy")
-_AVRO = {"boolean": "boolean", "currency": "double", "double": "double", "int": "int", "datetime": "long", "date": "long"}
+_AVRO = {
+    "boolean": "boolean",
+    "currency": "double",
+    "double": "double",
+    "int": "int",
+    "datetime": "long",
+    "date": "long",
+}
 _DOC = {
-    "id": "ForeignKey:EntityId", "reference": "ForeignKey:EntityId", "string": "Data:Text",
-    "textarea": "Data:StringPlusClob", "picklist": "Data:DynamicEnum", "phone": "Data:Phone", "url": "Data:Url",
-    "email": "Data:Email", "boolean": "Data:Boolean", "currency": "Data:Currency", "double": "Data:Double",
-    "int": "Data:Integer", "datetime": "Data:DateTime", "date": "Data:DateOnly",
-}  # fmt: skip
+    "id": "ForeignKey:EntityId",
+    "reference": "ForeignKey:EntityId",
+    "string": "Data:Text",
+    "textarea": "Data:StringPlusClob",
+    "picklist": "Data:DynamicEnum",
+    "phone": "Data:Phone",
+    "url": "Data:Url",
+    "email": "Data:Email",
+    "boolean": "Data:Boolean",
+    "currency": "Data:Currency",
+    "double": "Data:Double",
+    "int": "Data:Integer",
+    "datetime": "Data:DateTime",
+    "date": "Data:DateOnly",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +135,12 @@ def _nullable(name: str, kind: object, doc: str) -> dict[str, Any]:
 
 def _field(obj: SObject, f: Field) -> dict[str, Any]:
     if (obj.name, f.name) == ("Account", "Name"):
-        return {"name": "Name", "type": ["null", "string", _PERSON], "doc": "Data:SwitchablePersonName", "default": None}
+        return {
+            "name": "Name",
+            "type": ["null", "string", _PERSON],
+            "doc": "Data:SwitchablePersonName",
+            "default": None,
+        }
     doc = "CreatedDate:DateTime" if f.name == "CreatedDate" else _DOC[f.type]
     if f.custom:
         doc = f"{doc}:{_field_id(obj.name, f)}"

@@ -26,4 +26,4 @@ def extend(value: str) -> str | None:
     if len(value) not in (15, 18) or not value.isascii() or not value.isalnum():
         return None
     full = value[:15] + suffix(value[:15])
-    return full if len(value) == 15 or value.upper() == full.upper() and value[15:].upper() == full[15:] else None
+    return full if len(value) == 15 or (value.upper() == full.upper() and value[15:].upper() == full[15:]) else None

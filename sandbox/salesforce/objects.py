@@ -13,7 +13,9 @@ _AUDIT = (
     Field("CreatedDate", "datetime", "Created Date", createable=False, updateable=False),
     Field("CreatedById", "reference", "Created By ID", 18, refers_to="User", createable=False, updateable=False),
     Field("LastModifiedDate", "datetime", "Last Modified Date", createable=False, updateable=False),
-    Field("LastModifiedById", "reference", "Last Modified By ID", 18, refers_to="User", createable=False, updateable=False),
+    Field(
+        "LastModifiedById", "reference", "Last Modified By ID", 18, refers_to="User", createable=False, updateable=False
+    ),
 )
 _CURRENCY = Field("CurrencyIsoCode", "picklist", "Currency ISO Code", 3, default="JPY", picklist=CURRENCIES)
 _FIXED_CURRENCY = Field(
@@ -26,33 +28,59 @@ def _reference(name: str, to: str, *, required: bool = False, updateable: bool =
 
 
 def _address(prefix: str) -> tuple[Field, ...]:
-    parts = (("Street", "textarea"), ("City", "string"), ("State", "string"), ("PostalCode", "string"), ("Country", "string"))
+    parts = (
+        ("Street", "textarea"),
+        ("City", "string"),
+        ("State", "string"),
+        ("PostalCode", "string"),
+        ("Country", "string"),
+    )
     return tuple(
-        Field(prefix + part, "textarea" if kind == "textarea" else "string", f"{prefix} {part}", event=f"{prefix}Address", part=part)
+        Field(
+            prefix + part,
+            "textarea" if kind == "textarea" else "string",
+            f"{prefix} {part}",
+            event=f"{prefix}Address",
+            part=part,
+        )
         for part, kind in parts
     )
 
 
-def _object(name: str, prefix: str, standard: tuple[Field, ...], custom: tuple[Field, ...] = (), **more: object) -> SObject:
+def _object(
+    name: str, prefix: str, standard: tuple[Field, ...], custom: tuple[Field, ...] = (), **more: object
+) -> SObject:
     """Event fields keep this order: the standard ones, who and when, the custom ones."""
     fields = (_ID, _DELETED, *standard, *_AUDIT, *custom, _STAMP)
     return SObject(name, prefix, fields, **more)  # type: ignore[arg-type]
 
 
 USER = _object(
-    "User", "005",
+    "User",
+    "005",
     (Field("Username"), Field("Name"), Field("Email", "email"), Field("IsActive", "boolean", default=True)),
-    label="User", plural="People", readonly=True,
-)  # fmt: skip
+    label="User",
+    plural="People",
+    readonly=True,
+)
 
 ORGANIZATION = _object(
-    "Organization", "00D",
-    (Field("Name"), Field("OrganizationType", "picklist"), Field("InstanceName"), Field("IsSandbox", "boolean", default=True)),
-    label="Organization", plural="Organizations", readonly=True,
-)  # fmt: skip
+    "Organization",
+    "00D",
+    (
+        Field("Name"),
+        Field("OrganizationType", "picklist"),
+        Field("InstanceName"),
+        Field("IsSandbox", "boolean", default=True),
+    ),
+    label="Organization",
+    plural="Organizations",
+    readonly=True,
+)
 
 ACCOUNT = _object(
-    "Account", "001",
+    "Account",
+    "001",
     (
         Field("Name", label="Account Name", required=True),
         Field("Type", "picklist", "Account Type", picklist=("Residential", "Business")),
@@ -68,14 +96,22 @@ ACCOUNT = _object(
     ),
     (
         Field("Internet_Eligibility__c", "picklist", "Internet Eligibility", picklist=ELIGIBILITIES),
-        Field("Eligibility_Source__c", "picklist", "Eligibility Source", picklist=("Carrier check", "Building survey", "Agent")),
+        Field(
+            "Eligibility_Source__c",
+            "picklist",
+            "Eligibility Source",
+            picklist=("Carrier check", "Building survey", "Agent"),
+        ),
         Field("Credit_Status__c", "picklist", "Credit Status", picklist=("Clear", "Review", "Hold")),
     ),
-    label="Account", plural="Accounts", topic="/data/AccountChangeEvent",
-)  # fmt: skip
+    label="Account",
+    plural="Accounts",
+    topic="/data/AccountChangeEvent",
+)
 
 PRODUCT = _object(
-    "Product2", "01t",
+    "Product2",
+    "01t",
     (
         Field("Name", label="Product Name", required=True),
         Field("ProductCode", label="Product Code"),
@@ -96,11 +132,15 @@ PRODUCT = _object(
         Field("VPN_Region__c", "picklist", "VPN Region"),
         Field("Name_JA__c", label="Name (Japanese)"),
     ),
-    label="Product", plural="Products", topic="/data/Product2ChangeEvent",
-)  # fmt: skip
+    label="Product",
+    plural="Products",
+    topic="/data/Product2ChangeEvent",
+    indexed=("StockKeepingUnit",),
+)
 
 PRICEBOOK = _object(
-    "Pricebook2", "01s",
+    "Pricebook2",
+    "01s",
     (
         Field("Name", label="Price Book Name", required=True),
         Field("IsActive", "boolean", "Active", default=False),
@@ -108,11 +148,13 @@ PRICEBOOK = _object(
         Field("Description", label="Description"),
         Field("IsStandard", "boolean", "Is Standard Price Book", createable=False, updateable=False, default=False),
     ),
-    label="Price Book", plural="Price Books",
-)  # fmt: skip
+    label="Price Book",
+    plural="Price Books",
+)
 
 PRICEBOOK_ENTRY = _object(
-    "PricebookEntry", "01u",
+    "PricebookEntry",
+    "01u",
     (
         Field("Name", label="Product Name", derived="Product2.Name", createable=False, updateable=False, event="none"),
         _reference("Pricebook2Id", "Pricebook2", required=True, updateable=False, label="Price Book ID"),
@@ -121,15 +163,26 @@ PRICEBOOK_ENTRY = _object(
         Field("UnitPrice", "currency", "List Price"),
         Field("IsActive", "boolean", "Active", default=False),
         Field("UseStandardPrice", "boolean", "Use Standard Price", default=False),
-        Field("ProductCode", label="Product Code", derived="Product2.ProductCode", createable=False, updateable=False, event="none"),
+        Field(
+            "ProductCode",
+            label="Product Code",
+            derived="Product2.ProductCode",
+            createable=False,
+            updateable=False,
+            event="none",
+        ),
         Field("IsArchived", "boolean", "Archived", createable=False, updateable=False, default=False),
     ),
-    label="Price Book Entry", plural="Price Book Entries", topic="/data/PricebookEntryChangeEvent",
-    undeletable=False, indexed=("Product2Id",),
-)  # fmt: skip
+    label="Price Book Entry",
+    plural="Price Book Entries",
+    topic="/data/PricebookEntryChangeEvent",
+    undeletable=False,
+    indexed=("Product2Id",),
+)
 
 ORDER = _object(
-    "Order", "801",
+    "Order",
+    "801",
     (
         _reference("OwnerId", "User", label="Order Owner ID"),
         _reference("AccountId", "Account"),
@@ -143,7 +196,14 @@ ORDER = _object(
         Field("Name", label="Order Name", length=80),
         Field("PoNumber", label="PO Number", length=80),
         Field("OrderReferenceNumber", label="Order Reference Number", length=80),
-        Field("StatusCode", "picklist", "Status Category", createable=False, updateable=False, picklist=("Draft", "Activated")),
+        Field(
+            "StatusCode",
+            "picklist",
+            "Status Category",
+            createable=False,
+            updateable=False,
+            picklist=("Draft", "Activated"),
+        ),
         _CURRENCY,
         Field("OrderNumber", label="Order Number", length=30, createable=False, updateable=False),
         Field("TotalAmount", "currency", "Order Amount", createable=False, updateable=False, default=0.0),
@@ -153,11 +213,15 @@ ORDER = _object(
         Field("Umbra_Request_Hash__c", label="Umbra Request Hash"),
         Field("Status_Reason__c", "picklist", "Status Reason"),
     ),
-    label="Order", plural="Orders", topic="/data/OrderChangeEvent", indexed=("AccountId",),
-)  # fmt: skip
+    label="Order",
+    plural="Orders",
+    topic="/data/OrderChangeEvent",
+    indexed=("AccountId",),
+)
 
 ORDER_ITEM = _object(
-    "OrderItem", "802",
+    "OrderItem",
+    "802",
     (
         _reference("OrderId", "Order", required=True, updateable=False),
         _reference("PricebookEntryId", "PricebookEntry", required=True, updateable=False, label="Price Book Entry ID"),
@@ -170,8 +234,10 @@ ORDER_ITEM = _object(
         Field("ServiceDate", "date", "Start Date"),
         Field("Description", label="Line Description"),
     ),
-    label="Order Product", plural="Order Products", indexed=("OrderId",),
-)  # fmt: skip
+    label="Order Product",
+    plural="Order Products",
+    indexed=("OrderId",),
+)
 
 ORDER_STATUS = PlatformEvent(
     "Order_Status__e",

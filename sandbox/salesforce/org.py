@@ -162,7 +162,9 @@ class Org:
         return lines.Numbers(dict(c.ids), c.order_number, c.line_number, c.commit_number, topics or {})
 
 
-def open_org(state_dir: Path, org_id: str, user_id: str, clock: Clock, behaviour: Behaviour) -> tuple[Org, Journal, bool]:
+def open_org(
+    state_dir: Path, org_id: str, user_id: str, clock: Clock, behaviour: Behaviour
+) -> tuple[Org, Journal, bool]:
     """The org kept under a state directory, its journal, and whether it has been there before.  Raises JournalError."""
     journal = Journal(state_dir)
     org = Org(org_id, user_id, clock, journal, behaviour)

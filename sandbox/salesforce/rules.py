@@ -85,7 +85,9 @@ def _check_entry(tx: "Transaction", record: Record) -> None:
     book = tx.store.live("Pricebook2", record.get("Pricebook2Id"))
     if book is None:
         return
-    siblings = [e for e in tx.store.tables["PricebookEntry"].where("Product2Id", record.get("Product2Id")) if not e["IsDeleted"]]
+    siblings = [
+        e for e in tx.store.tables["PricebookEntry"].where("Product2Id", record.get("Product2Id")) if not e["IsDeleted"]
+    ]
     same = [e for e in siblings if e.get("CurrencyIsoCode") == record.get("CurrencyIsoCode")]
     if any(e["Pricebook2Id"] == book["Id"] for e in same):
         raise Refused("DUPLICATE_VALUE", "This price definition already exists in this price book", [])
@@ -141,17 +143,22 @@ def _price_line(tx: "Transaction", record: Record) -> None:
         return  # the required-field check names what is missing
     if order.get("Pricebook2Id") != entry.get("Pricebook2Id"):
         raise Refused(
-            "FIELD_INTEGRITY_EXCEPTION", "field integrity exception (pricebook entry is in a different pricebook than the order)",
+            "FIELD_INTEGRITY_EXCEPTION",
+            "field integrity exception (pricebook entry is in a different pricebook than the order)",
             ["PricebookEntryId"],
-        )  # fmt: skip
+        )
     if order.get("CurrencyIsoCode") != entry.get("CurrencyIsoCode"):
         raise Refused(
-            "FIELD_INTEGRITY_EXCEPTION", "field integrity exception: PricebookEntryId (currency does not match the order)",
+            "FIELD_INTEGRITY_EXCEPTION",
+            "field integrity exception: PricebookEntryId (currency does not match the order)",
             ["PricebookEntryId"],
-        )  # fmt: skip
+        )
     if not entry.get("IsActive"):
-        raise Refused("FIELD_INTEGRITY_EXCEPTION", "field integrity exception: PricebookEntryId (pricebook entry is inactive)",
-                      ["PricebookEntryId"])  # fmt: skip
+        raise Refused(
+            "FIELD_INTEGRITY_EXCEPTION",
+            "field integrity exception: PricebookEntryId (pricebook entry is inactive)",
+            ["PricebookEntryId"],
+        )
     tx.counters.line_number += 1
     record["OrderItemNumber"] = f"{tx.counters.line_number:010d}"
     record["Product2Id"] = entry["Product2Id"]
@@ -180,5 +187,3 @@ def _tell_status(tx: "Transaction", old: Record, record: Record) -> None:
         "Reason__c": record.get("Status_Reason__c"),
     }
     tx.notify(Notice("Order_Status__e", fields))
-
-

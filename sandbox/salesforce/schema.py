@@ -9,9 +9,21 @@ Value: TypeAlias = str | int | float | bool | None
 Record: TypeAlias = dict[str, Value]
 
 FieldType: TypeAlias = Literal[
-    "id", "reference", "string", "textarea", "picklist", "phone", "url", "email",
-    "boolean", "currency", "double", "int", "datetime", "date",
-]  # fmt: skip
+    "id",
+    "reference",
+    "string",
+    "textarea",
+    "picklist",
+    "phone",
+    "url",
+    "email",
+    "boolean",
+    "currency",
+    "double",
+    "int",
+    "datetime",
+    "date",
+]
 TEXT_TYPES = frozenset({"id", "reference", "string", "textarea", "picklist", "phone", "url", "email"})
 NUMBER_TYPES = frozenset({"currency", "double", "int"})
 
@@ -49,7 +61,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class SObject:
-    """One object.  `topic` is its change event topic, blank where the org has not selected it for change data capture."""
+    """One object.  `topic` is its change event topic, blank where change data capture is not selected for it."""
 
     name: str
     prefix: str

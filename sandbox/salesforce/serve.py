@@ -87,10 +87,15 @@ async def _open(options: Options, stack: AsyncExitStack, spawn: Any) -> dict[str
         Planter(org).plant(options.products, options.accounts, options.seed)
     org.compact()
     instance = Instance(
-        org=org, identity=who, login_key=_public_key(key_file),
+        org=org,
+        identity=who,
+        login_key=_public_key(key_file),
         sessions=Sessions(who.org_id, bytes.fromhex(who.token_key), clock, options.behaviour.session_s),
-        usage=Usage(clock, options.behaviour.daily_api_calls), switch=Switch(), state_dir=options.state_dir, spawn=spawn,
-    )  # fmt: skip
+        usage=Usage(clock, options.behaviour.daily_api_calls),
+        switch=Switch(),
+        state_dir=options.state_dir,
+        spawn=spawn,
+    )
     http, https = await _serve_http(instance, options, files, stack)
     control_address = await _serve_control(instance, options, stack)
     grpc_port, grpc_tls_port = await _serve_grpc(instance, options, files, stack)
@@ -113,7 +118,9 @@ async def _open(options: Options, stack: AsyncExitStack, spawn: Any) -> dict[str
     }
 
 
-async def _serve_http(instance: Instance, options: Options, files: tls.TlsFiles, stack: AsyncExitStack) -> tuple[int, int]:
+async def _serve_http(
+    instance: Instance, options: Options, files: tls.TlsFiles, stack: AsyncExitStack
+) -> tuple[int, int]:
     runner = await _runner(make_rest(instance, BulkJobs(instance)), stack)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.certificate, files.key)
@@ -136,7 +143,9 @@ async def _runner(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:
     return runner
 
 
-async def _serve_grpc(instance: Instance, options: Options, files: tls.TlsFiles, stack: AsyncExitStack) -> tuple[int, int]:
+async def _serve_grpc(
+    instance: Instance, options: Options, files: tls.TlsFiles, stack: AsyncExitStack
+) -> tuple[int, int]:
     server: grpc.aio.Server
     server, plain, secure = await start_grpc(instance, options.host, options.grpc_port, options.grpc_tls_port, files)
     stack.push_async_callback(server.stop, _GRACE_S)

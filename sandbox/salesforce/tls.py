@@ -28,7 +28,9 @@ def load_or_create(state_dir: Path, names: Sequence[str]) -> TlsFiles:
     """PEM files good for localhost, 127.0.0.1 and `names`; re-issued when they expire or the names differ."""
     files = TlsFiles(state_dir / "ca.pem", state_dir / "server.pem", state_dir / "server-key.pem")
     wanted = sorted({"localhost", "127.0.0.1", *names})
-    if not (files.ca.exists() and files.certificate.exists() and files.key.exists() and _good(files.certificate, wanted)):
+    if not (
+        files.ca.exists() and files.certificate.exists() and files.key.exists() and _good(files.certificate, wanted)
+    ):
         _issue(files, wanted)
     return files
 
@@ -61,9 +63,7 @@ def _issue(files: TlsFiles, names: list[str]) -> None:
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    write_private(
-        files.key, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    write_private(files.key, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     files.certificate.write_bytes(server.public_bytes(pem))
     files.ca.write_bytes(ca.public_bytes(pem))
 
@@ -83,9 +83,16 @@ def _unsigned(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePub
 
 def _usage(*, sign: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=not sign, key_cert_sign=sign, crl_sign=sign, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=not sign,
+        key_cert_sign=sign,
+        crl_sign=sign,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _name(text: str) -> x509.GeneralName:

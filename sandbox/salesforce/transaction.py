@@ -1,7 +1,7 @@
 """One all-or-nothing unit of work on the store, with savepoints.
 
-Writes go to the store at once and can be undone, so every later step of the same transaction sees them.  Nothing of it is
-an event or in the journal until the org commits it.
+Writes go to the store at once and can be undone, so every later step of the same transaction sees them.
+Nothing of it is an event or in the journal until the org commits it.
 """
 
 from collections.abc import Mapping
@@ -104,7 +104,9 @@ class Transaction:
         """A live record.  Raises Refused for a missing or deleted one."""
         record = self.store.get(obj.name, record_id)
         if record is None:
-            raise Refused("NOT_FOUND", "Provided external ID field does not exist or is not accessible: " + record_id, status=404)
+            raise Refused(
+                "NOT_FOUND", "Provided external ID field does not exist or is not accessible: " + record_id, status=404
+            )
         if record["IsDeleted"]:
             raise Refused("ENTITY_IS_DELETED", "entity is deleted", status=404)
         return record
@@ -120,7 +122,7 @@ class Transaction:
         self._check_unique(obj, record_id, record)
         record["LastModifiedDate"] = record["SystemModstamp"] = self.stamp_ms
         record["LastModifiedById"] = self.caller.user_id
-        kept = {name: value for name, value in record.items() if value is not None}
+        kept: Record = {name: value for name, value in record.items() if value is not None}
         self._first.setdefault((obj.name, record_id), (len(self._undo), before))
         self._undo.append((obj.name, record_id, before))
         self.store.put(obj.name, record_id, kept)
@@ -175,9 +177,7 @@ def _net_kind(before: Record | None, after: Record) -> ChangeKind | None:
 
 def _changed(obj: SObject, before: Record, after: Record) -> tuple[str, ...]:
     """LastModifiedDate is in every update, also when its second has not moved on."""
-    return tuple(
-        f.name for f in obj.fields if f.name == "LastModifiedDate" or before.get(f.name) != after.get(f.name)
-    )
+    return tuple(f.name for f in obj.fields if f.name == "LastModifiedDate" or before.get(f.name) != after.get(f.name))
 
 
 def _require(obj: SObject, record: Record) -> None:

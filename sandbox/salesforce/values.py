@@ -26,7 +26,9 @@ def parse(field: Field, raw: object) -> Value:
 def _mismatch(field: Field, raw: object) -> Refused:
     kind = "boolean" if isinstance(raw, bool) else "string" if isinstance(raw, str) else "number"
     return Refused(
-        "JSON_PARSER_ERROR", f"Cannot deserialize instance of {field.type} from VALUE_{kind.upper()} value {raw}", [field.name]
+        "JSON_PARSER_ERROR",
+        f"Cannot deserialize instance of {field.type} from VALUE_{kind.upper()} value {raw}",
+        [field.name],
     )
 
 
@@ -80,7 +82,9 @@ def _text(field: Field, raw: object) -> str | None:
         return full
     if len(text) > field.length:
         raise Refused(
-            "STRING_TOO_LONG", f"{field.label}: data value too large: {text[:80]} (max length={field.length})", [field.name]
+            "STRING_TOO_LONG",
+            f"{field.label}: data value too large: {text[:80]} (max length={field.length})",
+            [field.name],
         )
     return text
 

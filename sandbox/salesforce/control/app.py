@@ -188,7 +188,9 @@ async def _price(request: web.Request) -> web.Response:
     """{"sku", "currency", "price", "pricebook"?}: the book by name or id, the portal's when none is named."""
     instance, body = request.app[INSTANCE], await _body(request)
     org = instance.org
-    entry = views.find_entry(org, str(body.get("sku")), str(body.get("currency")), str(body.get("pricebook") or PORTAL_BOOK))
+    entry = views.find_entry(
+        org, str(body.get("sku")), str(body.get("currency")), str(body.get("pricebook") or PORTAL_BOOK)
+    )
     if entry is None:
         raise not_found("no price entry for this SKU, currency and price book")
     price: Value = parse(PRICEBOOK_ENTRY.by_name["UnitPrice"], body.get("price"))

@@ -50,12 +50,15 @@ def _live(org: Org, name: str) -> Iterator[Record]:
 
 def find_entry(org: Org, sku: str, currency: str, book: str) -> Record | None:
     """The live price entry of a SKU in a price book, by the book's name or id."""
-    for product in _live(org, "Product2"):
-        if product.get("StockKeepingUnit") != sku:
-            continue
-        for entry in org.store.tables["PricebookEntry"].where("Product2Id", product["Id"]):
+    products = (p for p in org.store.tables["Product2"].where("StockKeepingUnit", sku) if not p["IsDeleted"])
+    for product in products:
+        for entry in _entries(org, product):
             its_book = org.store.get("Pricebook2", str(entry["Pricebook2Id"])) or {}
-            if entry.get("CurrencyIsoCode") == currency and not entry["IsDeleted"] and book in (its_book.get("Name"), its_book.get("Id")):
+            if (
+                entry.get("CurrencyIsoCode") == currency
+                and not entry["IsDeleted"]
+                and book in (its_book.get("Name"), its_book.get("Id"))
+            ):
                 return entry
     return None
 
@@ -75,10 +78,14 @@ def _entries(org: Org, product: Record) -> Iterator[Record]:
 def _price_row(org: Org, product: Record, entry: Record) -> dict[str, Value]:
     book = org.store.get("Pricebook2", str(entry["Pricebook2Id"])) or {}
     return {
-        "id": entry["Id"], "sku": product.get("StockKeepingUnit"), "name": product.get("Name"),
-        "pricebook": book.get("Name"), "currency": entry.get("CurrencyIsoCode"), "price": entry.get("UnitPrice"),
+        "id": entry["Id"],
+        "sku": product.get("StockKeepingUnit"),
+        "name": product.get("Name"),
+        "pricebook": book.get("Name"),
+        "currency": entry.get("CurrencyIsoCode"),
+        "price": entry.get("UnitPrice"),
         "active": entry.get("IsActive"),
-    }  # fmt: skip
+    }
 
 
 def orders(org: Org) -> list[dict[str, Value]]:
@@ -90,16 +97,23 @@ def orders(org: Org) -> list[dict[str, Value]]:
 def _order_row(org: Org, order: Record) -> dict[str, Value]:
     account = org.store.get("Account", str(order.get("AccountId"))) or {}
     return {
-        "id": order["Id"], "number": order["OrderNumber"], "account": account.get("Name"), "status": order.get("Status"),
-        "reason": order.get("Status_Reason__c"), "total": order.get("TotalAmount"), "currency": order.get("CurrencyIsoCode"),
+        "id": order["Id"],
+        "number": order["OrderNumber"],
+        "account": account.get("Name"),
+        "status": order.get("Status"),
+        "reason": order.get("Status_Reason__c"),
+        "total": order.get("TotalAmount"),
+        "currency": order.get("CurrencyIsoCode"),
         "changed": to_json(ORDER.by_name["LastModifiedDate"], order["LastModifiedDate"]),
-    }  # fmt: skip
+    }
 
 
 def demo_accounts(org: Org) -> list[dict[str, Value]]:
     """The accounts planted by name."""
     names = {name for name, *_ in DEMO_ACCOUNTS}
-    found = (a for a in org.store.tables[ACCOUNT.name].records.values() if a.get("AccountNumber") and not a["IsDeleted"])
+    found = (
+        a for a in org.store.tables[ACCOUNT.name].records.values() if a.get("AccountNumber") and not a["IsDeleted"]
+    )
     return [
         {"account_id": a["Id"], "name": a["Name"], "internet_eligibility": a.get("Internet_Eligibility__c")}
         for a in found

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "generated"
@@ -10,7 +10,14 @@ OUT = HERE.parent / "generated"
 
 def main() -> None:
     code = protoc.main(
-        ["protoc", f"-I{HERE}", f"--python_out={OUT}", f"--pyi_out={OUT}", f"--grpc_python_out={OUT}", "pubsub_api.proto"]
+        [
+            "protoc",
+            f"-I{HERE}",
+            f"--python_out={OUT}",
+            f"--pyi_out={OUT}",
+            f"--grpc_python_out={OUT}",
+            "pubsub_api.proto",
+        ]
     )
     if code:
         raise SystemExit(code)

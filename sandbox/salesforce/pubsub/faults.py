@@ -10,7 +10,7 @@ from sandbox.salesforce.instance import Instance
 _PREFIX = "sfdc.platform.eventbus.grpc."
 
 
-class Fault(Exception):  # noqa: N818 - an answer of the org
+class Fault(Exception):
     """An rpc the org ends with an error.  `code` comes without the common prefix."""
 
     def __init__(self, code: str, status: grpc.StatusCode, message: str) -> None:
@@ -46,14 +46,16 @@ def check_caller(instance: Instance, context: Any) -> None:
     missing = [name for name in ("accesstoken", "instanceurl", "tenantid") if not headers.get(name)]
     if missing:
         raise Fault(
-            "service.auth.headers.invalid", grpc.StatusCode.UNAUTHENTICATED,
+            "service.auth.headers.invalid",
+            grpc.StatusCode.UNAUTHENTICATED,
             f"The authentication headers are missing or invalid: {', '.join(missing)}.",
-        )  # fmt: skip
+        )
     tenant = str(headers["tenantid"])
     if tenant not in (instance.identity.org_id, instance.identity.org_id[:15]) or not instance.sessions.valid(
         str(headers["accesstoken"])
     ):
         raise Fault(
-            "service.auth.error", grpc.StatusCode.UNAUTHENTICATED,
-            "An error occurred while authenticating. Provide a valid access token, instance URL and 18-character org id.",
-        )  # fmt: skip
+            "service.auth.error",
+            grpc.StatusCode.UNAUTHENTICATED,
+            "Authentication failed. Provide a valid access token, instance URL and 18-character org id.",
+        )

@@ -23,14 +23,14 @@ class PubSub(pb_grpc.PubSubServicer):
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
 
-    async def Subscribe(self, request_iterator: AsyncIterator[Any], context: Any) -> None:  # noqa: N802 - the rpc's name
+    async def Subscribe(self, request_iterator: AsyncIterator[Any], context: Any) -> None:
         try:
             check_caller(self._instance, context)
             await Subscription(self._instance, request_iterator, context).run()
         except Fault as fault:
             await end_with(context, "Subscribe", fault)
 
-    async def GetTopic(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetTopic(self, request: Any, context: Any) -> Any:
         try:
             check_caller(self._instance, context)
             topic = find_topic(self._instance, request.topic_name)
@@ -45,7 +45,7 @@ class PubSub(pb_grpc.PubSubServicer):
             rpc_id=str(uuid.uuid4()),
         )
 
-    async def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetSchema(self, request: Any, context: Any) -> Any:
         try:
             check_caller(self._instance, context)
             text = self._schema(request.schema_id)
@@ -61,14 +61,14 @@ class PubSub(pb_grpc.PubSubServicer):
             raise bad_request("schema.validation.failed", f"The schema id {schema_id} does not exist.")
         return text
 
-    async def Publish(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Publish(self, request: Any, context: Any) -> Any:
         try:
             check_caller(self._instance, context)
             return publish(self._instance, request)
         except Fault as fault:
             await end_with(context, "Publish", fault)
 
-    async def PublishStream(self, request_iterator: AsyncIterator[Any], context: Any) -> None:  # noqa: N802
+    async def PublishStream(self, request_iterator: AsyncIterator[Any], context: Any) -> None:
         topic = ""
         try:
             check_caller(self._instance, context)
@@ -82,7 +82,9 @@ class PubSub(pb_grpc.PubSubServicer):
             await end_with(context, "PublishStream", fault)
 
 
-async def start(instance: Instance, host: str, port: int, tls_port: int, files: TlsFiles) -> tuple[grpc.aio.Server, int, int]:
+async def start(
+    instance: Instance, host: str, port: int, tls_port: int, files: TlsFiles
+) -> tuple[grpc.aio.Server, int, int]:
     """The running server and the ports it got."""
     server = grpc.aio.server(
         options=[
@@ -91,7 +93,7 @@ async def start(instance: Instance, host: str, port: int, tls_port: int, files: 
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
     )
-    pb_grpc.add_PubSubServicer_to_server(PubSub(instance), server)
+    pb_grpc.add_PubSubServicer_to_server(PubSub(instance), server)  # type: ignore[no-untyped-call]
     credentials = grpc.ssl_server_credentials([(_read(files.key), _read(files.certificate))])
     plain = server.add_insecure_port(f"{host}:{port}")
     secure = server.add_secure_port(f"{host}:{tls_port}", credentials)

@@ -1,7 +1,8 @@
 """One Subscribe stream: credit, replay position, keepalive.
 
-Credit is what the client asked for and has not got; it never exceeds 100.  With credit and nothing to send the stream
-sends an empty answer now and then, whose latest_replay_id can be resumed from; without credit it is closed after a while.
+Credit is what the client asked for and has not got; it never exceeds 100.  With credit and nothing to send, the
+stream sends an empty answer now and then, whose latest_replay_id can be resumed from; without credit it is closed
+after a while.
 """
 
 import asyncio
@@ -56,7 +57,9 @@ class Subscription:
 
     def _add_credit(self, request: Any) -> None:
         if request.num_requested <= 0:
-            raise bad_request("subscription.fetch.requested.events.invalid", "The number of requested events must be positive.")
+            raise bad_request(
+                "subscription.fetch.requested.events.invalid", "The number of requested events must be positive."
+            )
         self._credit = min(MAX_CREDIT, self._credit + request.num_requested)
 
     async def _read(self, topic: Topic) -> None:
@@ -64,7 +67,9 @@ class Subscription:
         try:
             async for request in self._requests:
                 if request.topic_name and request.topic_name != topic.name:
-                    raise bad_request("subscription.fetch.topic.mismatch", "The topic name differs from the first request's.")
+                    raise bad_request(
+                        "subscription.fetch.topic.mismatch", "The topic name differs from the first request's."
+                    )
                 self._add_credit(request)
                 self._wake.set()
         except Fault as fault:
@@ -121,8 +126,6 @@ def find_topic(instance: Instance, name: str) -> Topic:
     if topic is None:
         raise Fault("topic.not.found", grpc.StatusCode.NOT_FOUND, f"The topic {name} does not exist.")
     return topic
-
-
 
 
 def _start(instance: Instance, topic: Topic, first: Any) -> int:

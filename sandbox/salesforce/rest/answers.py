@@ -11,7 +11,9 @@ from sandbox.salesforce.instance import Instance
 
 INSTANCE = web.AppKey("instance", Instance)
 _encoder = msgspec.json.Encoder()
-_DOWN = b"<html><head><title>Down for maintenance</title></head><body>Salesforce is temporarily unavailable.</body></html>"
+_DOWN = (
+    b"<html><head><title>Down for maintenance</title></head><body>Salesforce is temporarily unavailable.</body></html>"
+)
 
 
 def answer(

@@ -68,9 +68,12 @@ async def _list(request: web.Request) -> web.Response:
 async def _show(request: web.Request) -> web.Response:
     job = request.app[JOBS].get(request.match_info["id"])
     details: dict[str, Any] = {
-        "jobType": "V2Query", "numberRecordsProcessed": job.records, "retries": 0, "totalProcessingTime": job.took_ms,
+        "jobType": "V2Query",
+        "numberRecordsProcessed": job.records,
+        "retries": 0,
+        "totalProcessingTime": job.took_ms,
         "isPkChunkingSupported": True,
-    }  # fmt: skip
+    }
     if job.error:
         details["errorMessage"] = job.error
     return json_response(request.app[INSTANCE], 200, _shown(job, request.app[INSTANCE]) | details)
@@ -78,11 +81,19 @@ async def _show(request: web.Request) -> web.Response:
 
 def _shown(job: Job, instance: Instance) -> dict[str, Any]:
     return {
-        "id": job.id, "operation": job.operation, "object": job.object, "createdById": instance.identity.user_id,
-        "createdDate": rest_time(job.created_ms), "systemModstamp": rest_time(job.changed_ms), "state": job.state,
-        "concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": float(job.version),
-        "lineEnding": job.line_ending, "columnDelimiter": job.delimiter,
-    }  # fmt: skip
+        "id": job.id,
+        "operation": job.operation,
+        "object": job.object,
+        "createdById": instance.identity.user_id,
+        "createdDate": rest_time(job.created_ms),
+        "systemModstamp": rest_time(job.changed_ms),
+        "state": job.state,
+        "concurrencyMode": "Parallel",
+        "contentType": "CSV",
+        "apiVersion": float(job.version),
+        "lineEnding": job.line_ending,
+        "columnDelimiter": job.delimiter,
+    }
 
 
 async def _abort(request: web.Request) -> web.Response:
@@ -130,7 +141,8 @@ async def _pages(request: web.Request) -> web.Response:
     starts = list(range(start, max(total, start + 1), size))
     body: dict[str, Any] = {
         "resultPages": [
-            {"resultUrl": f"{base}/results?locator={locator(row)}&maxRecords={size}"} for row in starts[:_PARALLEL_PAGES]
+            {"resultUrl": f"{base}/results?locator={locator(row)}&maxRecords={size}"}
+            for row in starts[:_PARALLEL_PAGES]
         ],
         "nextRecordUrl": None,
         "done": len(starts) <= _PARALLEL_PAGES,

@@ -15,7 +15,7 @@ _ROLLED_BACK = Refused(
 )
 
 
-class _AllOrNone(Exception):  # noqa: N818 - undoes the transaction, never leaves this module
+class _AllOrNone(Exception):
     pass
 
 
@@ -82,7 +82,9 @@ def retrieve_many(call: Call, object_name: str) -> Reply:
     return Reply(200, [None if record is None else records.show(call, obj, record, names) for record in found])
 
 
-def _each(call: Call, items: Sequence[dict[str, Any]], one: Callable[[Transaction, dict[str, Any]], dict[str, Any]]) -> Reply:
+def _each(
+    call: Call, items: Sequence[dict[str, Any]], one: Callable[[Transaction, dict[str, Any]], dict[str, Any]]
+) -> Reply:
     _check_count(items)
     return _results(call, items, one, all_or_none=call.object_body().get("allOrNone") is True)
 

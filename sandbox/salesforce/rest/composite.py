@@ -18,7 +18,7 @@ _HALTED = {
 Dispatch: TypeAlias = Callable[[Call], Reply]
 
 
-class _RolledBack(Exception):  # noqa: N818 - undoes the transaction, never leaves this module
+class _RolledBack(Exception):
     pass
 
 
@@ -42,13 +42,18 @@ def _together(call: Call, parts: list[Any], dispatch: Dispatch) -> Reply:
             if any(answer["httpStatusCode"] >= 400 for answer in answers):
                 raise _RolledBack
     except _RolledBack:
-        answers = [a if a["httpStatusCode"] >= 400 else a | {"body": [_HALTED], "httpHeaders": {}, "httpStatusCode": 400} for a in answers]
+        answers = [
+            a if a["httpStatusCode"] >= 400 else a | {"body": [_HALTED], "httpHeaders": {}, "httpStatusCode": 400}
+            for a in answers
+        ]
         done = {a["referenceId"] for a in answers}
         answers += [_answer(p, Reply(400, [_HALTED])) for p in parts if p.get("referenceId") not in done]
     return Reply(200, {"compositeResponse": answers})
 
 
-def _run(call: Call, parts: list[Any], dispatch: Dispatch, transaction: Transactions, *, stop: bool) -> list[dict[str, Any]]:
+def _run(
+    call: Call, parts: list[Any], dispatch: Dispatch, transaction: Transactions, *, stop: bool
+) -> list[dict[str, Any]]:
     known: dict[str, Any] = {}
     answers: list[dict[str, Any]] = []
     for part in parts:
@@ -67,10 +72,15 @@ def _one(call: Call, part: Any, dispatch: Dispatch, transaction: Transactions, k
         if not url.path.startswith(call.base + "/"):
             raise Refused("INVALID_INPUT", f"subrequest url must start with {call.base}/")
         inner = Call(
-            instance=call.instance, method=str(part["method"]).upper(), path=url.path[len(call.base) :],
-            query=dict(parse_qsl(url.query)), body=_fill_all(part.get("body"), known), version=call.version,
-            headers=call.headers, transaction=transaction,
-        )  # fmt: skip
+            instance=call.instance,
+            method=str(part["method"]).upper(),
+            path=url.path[len(call.base) :],
+            query=dict(parse_qsl(url.query)),
+            body=_fill_all(part.get("body"), known),
+            version=call.version,
+            headers=call.headers,
+            transaction=transaction,
+        )
     except KeyError as error:
         return Reply(400, [{"errorCode": "JSON_PARSER_ERROR", "message": f"missing {error} in subrequest"}])
     except Refused as error:

@@ -11,8 +11,8 @@ from sandbox.salesforce.commit import Caller
 from sandbox.salesforce.errors import Refused, not_found
 from sandbox.salesforce.instance import API_VERSION, OLDEST_VERSION, Instance
 from sandbox.salesforce.rest import describe
-from sandbox.salesforce.rest.call import Call, own_transaction, refusal
 from sandbox.salesforce.rest.answers import INSTANCE, answer, json_response
+from sandbox.salesforce.rest.call import Call, own_transaction, refusal
 from sandbox.salesforce.rest.resources import Resources
 
 RESOURCES = web.AppKey("resources", Resources)
@@ -69,15 +69,23 @@ def admit(instance: Instance, request: web.Request) -> str:
 def caller(instance: Instance, request: web.Request, version: str, api: str = "rest") -> Caller:
     """Who acts; the client id of Sforce-Call-Options ends up in the events' changeOrigin."""
     origin = f"com/salesforce/api/{api}/{version}"
-    options = dict(part.strip().partition("=")[::2] for part in request.headers.get("Sforce-Call-Options", "").split(","))
+    options = dict(
+        part.strip().partition("=")[::2] for part in request.headers.get("Sforce-Call-Options", "").split(",")
+    )
     return Caller(instance.identity.user_id, f"{origin};client={options['client']}" if "client" in options else origin)
 
 
 async def _call(request: web.Request, instance: Instance, version: str, path: str) -> Call:
     return Call(
-        instance=instance, method=request.method, path=path, query=request.query, body=await read_json(request),
-        version=version, headers=request.headers, transaction=own_transaction(instance.org, caller(instance, request, version)),
-    )  # fmt: skip
+        instance=instance,
+        method=request.method,
+        path=path,
+        query=request.query,
+        body=await read_json(request),
+        version=version,
+        headers=request.headers,
+        transaction=own_transaction(instance.org, caller(instance, request, version)),
+    )
 
 
 async def read_json(request: web.Request) -> object:

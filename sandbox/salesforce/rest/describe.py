@@ -9,9 +9,15 @@ from sandbox.salesforce.rest.call import Call, Reply
 from sandbox.salesforce.schema import TEXT_TYPES, Field, SObject
 
 _SOAP = {
-    "id": "tns:ID", "reference": "tns:ID", "boolean": "xsd:boolean", "currency": "xsd:double", "double": "xsd:double",
-    "int": "xsd:int", "datetime": "xsd:dateTime", "date": "xsd:date",
-}  # fmt: skip
+    "id": "tns:ID",
+    "reference": "tns:ID",
+    "boolean": "xsd:boolean",
+    "currency": "xsd:double",
+    "double": "xsd:double",
+    "int": "xsd:int",
+    "datetime": "xsd:dateTime",
+    "date": "xsd:date",
+}
 
 
 def versions() -> list[dict[str, str]]:
@@ -70,39 +76,91 @@ def limit_table(instance: Instance) -> dict[str, dict[str, int]]:
 def _summary(obj: SObject, base: str) -> dict[str, Any]:
     url = f"{base}/sobjects/{obj.name}"
     return {
-        "name": obj.name, "label": obj.label, "labelPlural": obj.plural, "keyPrefix": obj.prefix, "custom": False,
-        "createable": not obj.readonly, "updateable": not obj.readonly, "deletable": not obj.readonly,
-        "undeletable": obj.undeletable and not obj.readonly, "queryable": True, "retrieveable": True, "replicateable": True,
-        "searchable": True, "layoutable": True, "triggerable": True, "mergeable": False, "feedEnabled": False,
-        "deprecatedAndHidden": False, "activateable": False, "customSetting": False, "hasSubtypes": False,
-        "isSubtype": False, "isInterface": False, "associateEntityType": None, "associateParentEntity": None,
+        "name": obj.name,
+        "label": obj.label,
+        "labelPlural": obj.plural,
+        "keyPrefix": obj.prefix,
+        "custom": False,
+        "createable": not obj.readonly,
+        "updateable": not obj.readonly,
+        "deletable": not obj.readonly,
+        "undeletable": obj.undeletable and not obj.readonly,
+        "queryable": True,
+        "retrieveable": True,
+        "replicateable": True,
+        "searchable": True,
+        "layoutable": True,
+        "triggerable": True,
+        "mergeable": False,
+        "feedEnabled": False,
+        "deprecatedAndHidden": False,
+        "activateable": False,
+        "customSetting": False,
+        "hasSubtypes": False,
+        "isSubtype": False,
+        "isInterface": False,
+        "associateEntityType": None,
+        "associateParentEntity": None,
         "urls": {"sobject": url, "describe": f"{url}/describe", "rowTemplate": f"{url}/{{ID}}"},
-    }  # fmt: skip
+    }
 
 
 def _field(f: Field) -> dict[str, Any]:
     number = f.type in ("currency", "double")
     return {
-        "name": f.name, "label": f.label or f.name, "type": f.type, "soapType": _SOAP.get(f.type, "xsd:string"),
-        "length": f.length if f.type in TEXT_TYPES else 0, "byteLength": f.length * 3 if f.type in TEXT_TYPES else 0,
-        "precision": 18 if number else 0, "scale": 2 if number else 0, "digits": 9 if f.type == "int" else 0,
-        "nillable": not f.required and f.default is None and f.type != "id", "createable": f.createable,
-        "updateable": f.updateable, "defaultedOnCreate": f.default is not None, "custom": f.custom, "unique": f.unique,
-        "externalId": f.unique, "caseSensitive": f.unique, "idLookup": f.unique or f.name == "Id", "nameField": f.name == "Name",
-        "calculated": bool(f.derived), "autoNumber": f.name in ("OrderNumber", "OrderItemNumber"), "filterable": True,
-        "sortable": True, "groupable": not number, "aggregatable": True, "permissionable": f.custom, "restrictedPicklist": False,
-        "encrypted": False, "htmlFormatted": False, "deprecatedAndHidden": False, "dependentPicklist": False,
-        "compoundFieldName": f.event if f.part else None, "defaultValue": f.default if f.type == "boolean" else None,
-        "referenceTo": [f.refers_to] if f.refers_to else [], "relationshipName": f.relationship or None,
+        "name": f.name,
+        "label": f.label or f.name,
+        "type": f.type,
+        "soapType": _SOAP.get(f.type, "xsd:string"),
+        "length": f.length if f.type in TEXT_TYPES else 0,
+        "byteLength": f.length * 3 if f.type in TEXT_TYPES else 0,
+        "precision": 18 if number else 0,
+        "scale": 2 if number else 0,
+        "digits": 9 if f.type == "int" else 0,
+        "nillable": not f.required and f.default is None and f.type != "id",
+        "createable": f.createable,
+        "updateable": f.updateable,
+        "defaultedOnCreate": f.default is not None,
+        "custom": f.custom,
+        "unique": f.unique,
+        "externalId": f.unique,
+        "caseSensitive": f.unique,
+        "idLookup": f.unique or f.name == "Id",
+        "nameField": f.name == "Name",
+        "calculated": bool(f.derived),
+        "autoNumber": f.name in ("OrderNumber", "OrderItemNumber"),
+        "filterable": True,
+        "sortable": True,
+        "groupable": not number,
+        "aggregatable": True,
+        "permissionable": f.custom,
+        "restrictedPicklist": False,
+        "encrypted": False,
+        "htmlFormatted": False,
+        "deprecatedAndHidden": False,
+        "dependentPicklist": False,
+        "compoundFieldName": f.event if f.part else None,
+        "defaultValue": f.default if f.type == "boolean" else None,
+        "referenceTo": [f.refers_to] if f.refers_to else [],
+        "relationshipName": f.relationship or None,
         "picklistValues": [
-            {"active": True, "defaultValue": False, "label": value, "value": value, "validFor": None} for value in f.picklist
+            {"active": True, "defaultValue": False, "label": value, "value": value, "validFor": None}
+            for value in f.picklist
         ],
-    }  # fmt: skip
+    }
 
 
 def _children(obj: SObject) -> list[dict[str, Any]]:
     return [
-        {"childSObject": child.name, "field": f.name, "relationshipName": None, "cascadeDelete": False,
-         "restrictedDelete": False, "deprecatedAndHidden": False}
-        for child in OBJECTS.values() for f in child.fields if f.refers_to == obj.name
-    ]  # fmt: skip
+        {
+            "childSObject": child.name,
+            "field": f.name,
+            "relationshipName": None,
+            "cascadeDelete": False,
+            "restrictedDelete": False,
+            "deprecatedAndHidden": False,
+        }
+        for child in OBJECTS.values()
+        for f in child.fields
+        if f.refers_to == obj.name
+    ]

@@ -16,7 +16,7 @@ _MAX_LIFETIME_S = 600
 _LEEWAY_S = 60
 
 
-class _Denied(Exception):  # noqa: N818 - an answer of the org
+class _Denied(Exception):
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
         self.error = error
@@ -55,9 +55,11 @@ def _check_assertion(instance: Instance, assertion: str, origin: str) -> None:
     """The signature, then issuer, subject, audience and an expiry that some clients send as text."""
     try:
         claims = jwt.decode(
-            assertion, instance.login_key, algorithms=["RS256"],
+            assertion,
+            instance.login_key,
+            algorithms=["RS256"],
             options={"verify_exp": False, "verify_aud": False, "verify_iat": False, "verify_nbf": False},
-        )  # fmt: skip
+        )
     except jwt.PyJWTError:
         raise _Denied("invalid_grant", "invalid assertion") from None
     if claims.get("iss") != instance.identity.client_id:
@@ -112,11 +114,21 @@ async def _userinfo(request: web.Request) -> web.Response:
         return answer(instance, 403, b"Bad_OAuth_Token", "text/html")
     identity = instance.identity
     origin = f"{request.scheme}://{request.host}"
-    return json_response(instance, 200, {
-        "sub": f"{origin}/id/{identity.org_id}/{identity.user_id}", "user_id": identity.user_id,
-        "organization_id": identity.org_id, "preferred_username": identity.username, "email": identity.username,
-        "name": "Umbra Integration", "active": True, "user_type": "STANDARD", "urls": {"custom_domain": origin},
-    })  # fmt: skip
+    return json_response(
+        instance,
+        200,
+        {
+            "sub": f"{origin}/id/{identity.org_id}/{identity.user_id}",
+            "user_id": identity.user_id,
+            "organization_id": identity.org_id,
+            "preferred_username": identity.username,
+            "email": identity.username,
+            "name": "Umbra Integration",
+            "active": True,
+            "user_type": "STANDARD",
+            "urls": {"custom_domain": origin},
+        },
+    )
 
 
 async def _revoke(request: web.Request) -> web.Response:

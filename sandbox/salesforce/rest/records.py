@@ -137,7 +137,9 @@ def delete_by(call: Call, object_name: str, field_name: str, value: str) -> Repl
 def external_id(obj: SObject, name: str) -> Field:
     field = obj.by_lower.get(name.lower())
     if field is None or not (field.unique or field.name == "Id"):
-        raise Refused("NOT_FOUND", "Provided external ID field does not exist or is not accessible: " + name, status=404)
+        raise Refused(
+            "NOT_FOUND", "Provided external ID field does not exist or is not accessible: " + name, status=404
+        )
     return field
 
 

@@ -27,7 +27,12 @@ def deleted(call: Call, object_name: str) -> Reply:
     gone = [{"id": r["Id"], "deletedDate": rest_time(int(r["SystemModstamp"] or 0))} for r in found]
     earliest = rest_time(call.org.clock.now_ms() - _DELETED_SPAN_MS)
     return Reply(
-        200, {"deletedRecords": gone, "earliestDateAvailable": earliest, "latestDateCovered": rest_time(_covered(call, end))}
+        200,
+        {
+            "deletedRecords": gone,
+            "earliestDateAvailable": earliest,
+            "latestDateCovered": rest_time(_covered(call, end)),
+        },
     )
 
 

@@ -12,7 +12,13 @@ OFFERINGS = (
 )
 _TIER_STEP = {"Silver": 0, "Gold": 700, "Platinum": 1900}
 _TIER_JA = {"Silver": "シルバー", "Gold": "ゴールド", "Platinum": "プラチナ"}
-REGIONS = (("US-West", "アメリカ西海岸"), ("UK", "イギリス"), ("Singapore", "シンガポール"), ("Germany", "ドイツ"), ("Japan", "日本"))
+REGIONS = (
+    ("US-West", "アメリカ西海岸"),
+    ("UK", "イギリス"),
+    ("Singapore", "シンガポール"),
+    ("Germany", "ドイツ"),
+    ("Japan", "日本"),
+)
 _SIZES = (("5GB", 1080), ("10GB", 1680), ("25GB", 2680), ("50GB", 3980))
 _YEN_PER_DOLLAR = 150
 
@@ -67,7 +73,10 @@ def _internet() -> Iterator[Plan]:
 
 
 def _sim() -> Iterator[Plan]:
-    for kind, code, kind_ja, extra in (("Data Only", "DATA", "データ専用", 0), ("Data + Voice", "VOICE", "音声通話付き", 720)):
+    for kind, code, kind_ja, extra in (
+        ("Data Only", "DATA", "データ専用", 0),
+        ("Data + Voice", "VOICE", "音声通話付き", 720),
+    ):
         for size, yen in _SIZES:
             yield Plan(
                 sku=f"SIM-{code}-{size}",
@@ -125,11 +134,23 @@ def _addons() -> Iterator[Plan]:
 
 def _retired() -> Iterator[Plan]:
     yield Plan(
-        sku="INT-HOME-BRONZE-100M", name="Internet Bronze (Home 100M)", name_ja="インターネット ブロンズ 100M",
-        item_class="Internet", offering="Home 1G", yen=3480, active=False, portal_active=False,
+        sku="INT-HOME-BRONZE-100M",
+        name="Internet Bronze (Home 100M)",
+        name_ja="インターネット ブロンズ 100M",
+        item_class="Internet",
+        offering="Home 1G",
+        yen=3480,
+        active=False,
+        portal_active=False,
         description="No longer sold.",
-    )  # fmt: skip
+    )
     yield Plan(
-        sku="SIM-DATA-1GB", name="SIM Data Only 1GB", name_ja="SIM データ専用 1GB", item_class="SIM",
-        offering="Data Only", yen=680, portal_active=False, description="Sold in shops only.",
-    )  # fmt: skip
+        sku="SIM-DATA-1GB",
+        name="SIM Data Only 1GB",
+        name_ja="SIM データ専用 1GB",
+        item_class="SIM",
+        offering="Data Only",
+        yen=680,
+        portal_active=False,
+        description="Sold in shops only.",
+    )

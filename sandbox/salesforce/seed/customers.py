@@ -36,7 +36,9 @@ class DemoOrder:
 DEMO_ORDERS = (
     DemoOrder(0, "JPY", ("INT-HOME-GOLD-1G", "ACT-INT-INSTALL-24"), ("Activating", "Activated", "Completed")),
     DemoOrder(0, "JPY", ("SIM-VOICE-10GB", "ACT-SIM"), ("Activating",)),
-    DemoOrder(1, "JPY", ("INT-HOME-PLATINUM-10G", "ACT-INT-INSTALL-ONCE", "ADD-WIFI-ROUTER"), ("Activating", "Activated")),
+    DemoOrder(
+        1, "JPY", ("INT-HOME-PLATINUM-10G", "ACT-INT-INSTALL-ONCE", "ADD-WIFI-ROUTER"), ("Activating", "Activated")
+    ),
     DemoOrder(2, "JPY", ("INT-APT-SILVER-1G",), ("Activating", "Failed"), "ADDRESS_NOT_SERVICEABLE"),
     DemoOrder(3, "JPY", ("SIM-DATA-25GB", "ACT-SIM"), ("Activating", "Activated", "Completed")),
     DemoOrder(4, "JPY", ("VPN-UK", "ACT-VPN"), ("Cancelled",), "CUSTOMER_REQUEST"),

@@ -22,17 +22,34 @@ def _plan(number: int, draw: random.Random) -> Plan:
         offering, home, speed, _, _ = draw.choice(OFFERINGS)
         tier = draw.choice(TIERS)
         return Plan(
-            sku=f"INT-{home}-{tier.upper()}-{speed}-{code}", name=f"Internet {tier} {code} ({offering})",
-            name_ja=f"インターネット {code}", item_class=kind, offering=offering, tier=tier, yen=yen, active=active,
-        )  # fmt: skip
+            sku=f"INT-{home}-{tier.upper()}-{speed}-{code}",
+            name=f"Internet {tier} {code} ({offering})",
+            name_ja=f"インターネット {code}",
+            item_class=kind,
+            offering=offering,
+            tier=tier,
+            yen=yen,
+            active=active,
+        )
     if kind == "VPN":
         region, region_ja = draw.choice(REGIONS)
         return Plan(
-            sku=f"VPN-{region.upper()}-{code}", name=f"VPN Router {region} {code}", name_ja=f"VPNルーター {region_ja} {code}",
-            item_class=kind, offering="VPN Router", region=region, yen=yen, active=active,
-        )  # fmt: skip
+            sku=f"VPN-{region.upper()}-{code}",
+            name=f"VPN Router {region} {code}",
+            name_ja=f"VPNルーター {region_ja} {code}",
+            item_class=kind,
+            offering="VPN Router",
+            region=region,
+            yen=yen,
+            active=active,
+        )
     prefix, offering = ("SIM", draw.choice(("Data Only", "Data + Voice"))) if kind == "SIM" else ("ADD", "Internet")
     return Plan(
-        sku=f"{prefix}-{code}", name=f"{kind} {code}", name_ja=f"{kind} {code}", item_class=kind, offering=offering,
-        yen=yen, active=active,
-    )  # fmt: skip
+        sku=f"{prefix}-{code}",
+        name=f"{kind} {code}",
+        name_ja=f"{kind} {code}",
+        item_class=kind,
+        offering=offering,
+        yen=yen,
+        active=active,
+    )

@@ -1,7 +1,7 @@
 """Fills an empty org.  What is planted has happened long ago: it makes no events."""
 
-from itertools import chain
 from datetime import UTC, datetime
+from itertools import chain
 
 from sandbox.salesforce import ids
 from sandbox.salesforce.commit import Caller
@@ -47,9 +47,13 @@ class Planter:
         record.update((name, value) for name, value in fields.items() if value is not None)
         record_id = record_id or self.org.counters.next_id(obj.prefix)
         record.update(
-            Id=record_id, CreatedDate=stamp_ms, LastModifiedDate=stamp_ms, SystemModstamp=stamp_ms,
-            CreatedById=self.org.user_id, LastModifiedById=self.org.user_id,
-        )  # fmt: skip
+            Id=record_id,
+            CreatedDate=stamp_ms,
+            LastModifiedDate=stamp_ms,
+            SystemModstamp=stamp_ms,
+            CreatedById=self.org.user_id,
+            LastModifiedById=self.org.user_id,
+        )
         self.org.store.put(obj.name, record_id, record)
         return record_id
 
@@ -57,13 +61,21 @@ class Planter:
         tables = self.org.store.tables
         long_ago = self.now_ms - 400 * _DAY_MS
         self._raw(
-            tables["User"].obj, long_ago, self.org.user_id, Username="integration@umbra.example", Name="Umbra Integration",
+            tables["User"].obj,
+            long_ago,
+            self.org.user_id,
+            Username="integration@umbra.example",
+            Name="Umbra Integration",
             Email="integration@umbra.example",
-        )  # fmt: skip
+        )
         self._raw(
-            tables["Organization"].obj, long_ago, self.org.org_id, Name="Umbra Sandbox Telecom",
-            OrganizationType="Developer Edition", InstanceName="SANDBOX1",
-        )  # fmt: skip
+            tables["Organization"].obj,
+            long_ago,
+            self.org.org_id,
+            Name="Umbra Sandbox Telecom",
+            OrganizationType="Developer Edition",
+            InstanceName="SANDBOX1",
+        )
         self.org.counters.ids[tables["User"].obj.prefix] = 1
 
     def _books(self) -> tuple[str, str]:
@@ -73,17 +85,31 @@ class Planter:
 
     def _product(self, plan: Plan, standard: str, portal: str, stamp_ms: int) -> None:
         product = self._raw(
-            PRODUCT, stamp_ms, Name=plan.name, ProductCode=plan.sku, StockKeepingUnit=plan.sku, IsActive=plan.active,
-            Description=plan.description or None, Family=plan.item_class, Item_Class__c=plan.item_class,
-            Offering_Type__c=plan.offering, Plan_Tier__c=plan.tier, VPN_Region__c=plan.region, Name_JA__c=plan.name_ja,
-        )  # fmt: skip
+            PRODUCT,
+            stamp_ms,
+            Name=plan.name,
+            ProductCode=plan.sku,
+            StockKeepingUnit=plan.sku,
+            IsActive=plan.active,
+            Description=plan.description or None,
+            Family=plan.item_class,
+            Item_Class__c=plan.item_class,
+            Offering_Type__c=plan.offering,
+            Plan_Tier__c=plan.tier,
+            VPN_Region__c=plan.region,
+            Name_JA__c=plan.name_ja,
+        )
         for currency in CURRENCIES:
             for book, in_portal in ((standard, False), (portal, True)):
                 self._raw(
-                    PRICEBOOK_ENTRY, stamp_ms, Pricebook2Id=book, Product2Id=product, CurrencyIsoCode=currency,
+                    PRICEBOOK_ENTRY,
+                    stamp_ms,
+                    Pricebook2Id=book,
+                    Product2Id=product,
+                    CurrencyIsoCode=currency,
                     UnitPrice=plan.price(currency, portal=in_portal),
                     IsActive=plan.active and (plan.portal_active or not in_portal),
-                )  # fmt: skip
+                )
 
     def _account(self, index: int) -> str:
         stamp = self.now_ms - 60 * _DAY_MS + index * 60_000
@@ -96,18 +122,26 @@ class Planter:
         entries = (e for e in store.tables["PricebookEntry"].records.values() if e["Pricebook2Id"] == portal)
         return {(skus[str(e["Product2Id"])], str(e["CurrencyIsoCode"])): e for e in entries}
 
-    def _order(self, order: DemoOrder, account: str, portal: str, entries: dict[tuple[str, str], Record], at_ms: int) -> None:
+    def _order(
+        self, order: DemoOrder, account: str, portal: str, entries: dict[tuple[str, str], Record], at_ms: int
+    ) -> None:
         tx = self._past(at_ms)
         fields: dict[str, Value] = {
-            "AccountId": account, "Pricebook2Id": portal, "Status": "Draft", "CurrencyIsoCode": order.currency,
+            "AccountId": account,
+            "Pricebook2Id": portal,
+            "Status": "Draft",
+            "CurrencyIsoCode": order.currency,
             "EffectiveDate": datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat(),
-        }  # fmt: skip
+        }
         order_id = tx.create(ORDER, fields)
         for sku in order.skus:
             entry = entries[sku, order.currency]
             line: dict[str, Value] = {
-                "OrderId": order_id, "PricebookEntryId": entry["Id"], "Quantity": 1.0, "UnitPrice": entry["UnitPrice"],
-            }  # fmt: skip
+                "OrderId": order_id,
+                "PricebookEntryId": entry["Id"],
+                "Quantity": 1.0,
+                "UnitPrice": entry["UnitPrice"],
+            }
             tx.create(ORDER_ITEM, line)
         for step, status in enumerate(order.path, 1):
             last = {"Status_Reason__c": order.reason} if status == order.path[-1] else {}

@@ -37,7 +37,7 @@ def tokens(query: str) -> list[Token]:
     while at < end:
         match = _TOKEN.match(query, at)
         if match is None or match.lastgroup is None:
-            raise malformed(query, at, f"unexpected token: '{query[at:at + 20].strip()}'")
+            raise malformed(query, at, f"unexpected token: '{query[at : at + 20].strip()}'")
         found.append(Token(match.lastgroup, _text(match), match.start(match.lastgroup)))
         at = match.end()
     return [*found, Token("end", "", end)]

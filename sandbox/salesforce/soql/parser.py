@@ -17,7 +17,22 @@ from sandbox.salesforce.soql.tree import (
 MAX_LENGTH = 100_000  # characters
 MAX_OFFSET = 2_000
 _FUNCTIONS = ("COUNT", "COUNT_DISTINCT", "MIN", "MAX", "SUM", "AVG")
-_CLAUSES = ("FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "OFFSET", "AND", "OR", "NOT", "USING", "WITH", "HAVING", "FOR", "ALL")
+_CLAUSES = (
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "AND",
+    "OR",
+    "NOT",
+    "USING",
+    "WITH",
+    "HAVING",
+    "FOR",
+    "ALL",
+)
 _SIGNS = ("=", "!=", "<>", "<", "<=", ">", ">=")
 
 

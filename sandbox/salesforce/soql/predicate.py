@@ -1,13 +1,13 @@
 """WHERE as a function of a record.
 
-Text compares without case, ids exactly; a null is only equal to null, is unequal to everything else, and is never greater
-or smaller.
+Text compares without case, ids exactly; a null is only equal to null, is unequal to everything else, and is never
+greater or smaller.
 """
 
 import operator
 import re
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.ids import extend
@@ -18,9 +18,12 @@ from sandbox.salesforce.soql.tree import All, AnyOf, Comparison, Condition, Lite
 from sandbox.salesforce.values import instant_ms
 
 Test: TypeAlias = Callable[[Record], bool]
-_ORDER: dict[str, Callable[[object, object], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 def compile_condition(condition: Condition, paths: Paths, now_ms: int) -> Test:
@@ -56,9 +59,8 @@ def _comparison(comparison: Comparison, paths: Paths, now_ms: int) -> Test:
 
 
 def _ordered(field: Field, get: Callable[[Record], Value], sign: str, value: Value) -> Test:
-    if value is None or field.type in ("boolean", "id", "reference"):
-        if field.type not in ("id", "reference") or value is None:
-            raise Refused("INVALID_QUERY_FILTER_OPERATOR", f"invalid operator on {field.type} field")
+    if value is None or field.type == "boolean":
+        raise Refused("INVALID_QUERY_FILTER_OPERATOR", f"invalid operator on {field.type} field")
     compare = _ORDER[sign]
 
     def test(record: Record) -> bool:
@@ -73,7 +75,9 @@ def _like(field: Field, get: Callable[[Record], Value], literal: Literal) -> Tes
         raise Refused("INVALID_FIELD", f"LIKE on {field.name} needs a text")
     parts = re.split(r"(\\?[%_])", literal.text)
     wild = {"%": ".*", "_": "."}
-    source = "".join(wild.get(part) or re.escape(part.removeprefix("\\") if part in ("\\%", "\\_") else part) for part in parts)
+    source = "".join(
+        wild.get(part) or re.escape(part.removeprefix("\\") if part in ("\\%", "\\_") else part) for part in parts
+    )
     pattern = re.compile(source, re.IGNORECASE | re.DOTALL)
     return lambda record: (found := get(record)) is not None and pattern.fullmatch(str(found)) is not None
 

@@ -40,7 +40,9 @@ def rest_rows(store: Store, obj: SObject, select: tuple[Path | Aggregate, ...], 
     return render
 
 
-def _follow(store: Store, paths: Paths, relationship: str, inner: tuple[Path, ...], base: str) -> Callable[[Record], object]:
+def _follow(
+    store: Store, paths: Paths, relationship: str, inner: tuple[Path, ...], base: str
+) -> Callable[[Record], object]:
     reference = paths.reference(relationship)
     render = rest_rows(store, OBJECTS[reference.refers_to], inner, base)
 

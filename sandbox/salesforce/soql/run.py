@@ -1,6 +1,7 @@
 """Runs a parsed query over the store: which records, in which order; aggregates as rows of values."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.ids import extend
@@ -74,7 +75,7 @@ def _by_index(table: Table, comparison: Comparison) -> list[Record] | None:
     if field.name == "Id":
         ids = dict.fromkeys(extend(text) or "" for text in texts)
         return [table.records[i] for i in ids if i in table.records]
-    if table.can_look_up(field.name):
+    if field.type == "reference" and table.can_look_up(field.name):
         wanted = dict.fromkeys(extend(text) or text for text in texts)
         return [record for value in wanted for record in table.where(field.name, value)]
     return None
@@ -92,8 +93,8 @@ def _sorted(paths: Paths, order: Iterable[Sort], found: list[Record]) -> list[Re
     return found
 
 
-def _sort_key(get: Get, *, fold: bool) -> Callable[[Record], object]:
-    def key(record: Record) -> object:
+def _sort_key(get: Get, *, fold: bool) -> Callable[[Record], Any]:
+    def key(record: Record) -> Any:
         value = get(record)
         return value.casefold() if fold and isinstance(value, str) else value
 
@@ -147,6 +148,6 @@ def _aggregate(paths: Paths, item: Aggregate, records: list[Record]) -> Value:
         return None
     if item.function in ("MIN", "MAX"):
         pick = min if item.function == "MIN" else max
-        return pick(values, key=lambda value: value if not isinstance(value, str) else value.casefold())  # type: ignore[type-var, arg-type, return-value]
+        return pick(values, key=lambda value: value if not isinstance(value, str) else value.casefold())
     numbers = [float(value) for value in values]
     return sum(numbers) if item.function == "SUM" else sum(numbers) / len(numbers)
