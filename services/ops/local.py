@@ -15,4 +15,5 @@ def environment(environ: Mapping[str, str], state_dir: Path) -> dict[str, str]:
         state = json.loads((state_dir / "state.json").read_text())
     except FileNotFoundError:
         return dict(environ)
-    return {**state["environment"], **environ}
+    runs = state["phase"] in {"starting", "ready"}
+    return {**state["environment"], **environ} if runs else dict(environ)

@@ -82,9 +82,10 @@ async def _one_price(places: Places, entry: Any, price: Decimal, caller: dict[st
 
 
 async def _in_row(places: Places, entry_id: str, price: Decimal) -> float:
-    while await places.connection.fetchval(_THE_PRICE, entry_id) != price:
+    while True:
+        if await places.connection.fetchval(_THE_PRICE, entry_id) == price:
+            return time.perf_counter()
         await asyncio.sleep(_POLL_SECONDS)
-    return time.perf_counter()
 
 
 async def _in_answers(places: Places, entry: Any, price: Decimal, caller: dict[str, str]) -> float:

@@ -7,7 +7,6 @@ was asked for until it was seen; `start_s` is the whole start. What went wrong g
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import statistics

@@ -39,7 +39,7 @@ def test_status_without_a_stack_has_its_own_exit_code(capsys: pytest.CaptureFixt
 
 def test_command_finds_the_addresses_of_the_local_stack(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     nowhere = {"UMBRA_KAFKA_BOOTSTRAP": "127.0.0.1:1", "UMBRA_POSTGRES_DSN": "postgresql://umbra@127.0.0.1:1/umbra"}
-    (tmp_path / "state.json").write_text(json.dumps({"environment": nowhere}))
+    (tmp_path / "state.json").write_text(json.dumps({"phase": "ready", "environment": nowhere}))
 
     assert umbra.main(["migrate", "--state-dir", str(tmp_path)], {}) == 1
     assert "127.0.0.1:1" in capsys.readouterr().err
