@@ -1,0 +1,81 @@
+// All of the customer's orders, kept up to date by one stream.
+
+import { Problem, read } from "../api.js";
+import { fill, h } from "../dom.js";
+import { day, money } from "../format.js";
+import { connectionLine } from "../live.js";
+import { problemNotice } from "../ordering.js";
+import { provenanceLine, smallPrint } from "../provenance.js";
+import { statusWord, toneOf } from "../track.js";
+import { watchOrders } from "../umbra-orders.js";
+
+export function ordersView({ signal, signedOut }) {
+  const connection = connectionLine();
+  const body = h("div", { "aria-live": "polite" }, h("p", { class: "quiet" }, "Fetching your orders…"));
+  let orders = new Map();
+  let provenance = null;
+  load();
+  const watch = watchOrders({ onUpdate: apply, onStatus: connection.show });
+  signal.addEventListener("abort", () => watch.close());
+  return h(
+    "div",
+    null,
+    h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Orders"), connection.element),
+    body,
+  );
+
+  async function load() {
+    try {
+      const answer = await read("/orders", { signal });
+      provenance = answer.provenance;
+      // A status that the stream has already brought is newer than this read's.
+      orders = new Map(answer.body.orders.map((order) => [order.orderId, newer(order, orders.get(order.orderId))]));
+      show();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) return;
+      if (problem.status === 401) return signedOut();
+      fill(body, problemNotice(problem, load));
+    }
+  }
+
+  function apply(update) {
+    const known = orders.get(update.orderId);
+    // Placed in another tab: the stream says that it is there, a read says what it is.
+    if (!known) return load();
+    const status = { status: update.status, statusReason: update.reason, statusVersion: update.version };
+    orders.set(update.orderId, newer(known, { ...known, ...status }));
+    show();
+  }
+
+  function show() {
+    if (orders.size === 0) {
+      fill(body, h("p", { class: "empty" }, "No orders yet. ", h("a", { href: "#/plans/internet" }, "Look at the plans")));
+      return;
+    }
+    const sorted = [...orders.values()].sort((a, b) => (b.createdAt ?? "").localeCompare(a.createdAt ?? ""));
+    fill(body, h("ul", { class: "order-list" }, sorted.map(row)), provenanceLine(provenance), smallPrint(provenance));
+  }
+}
+
+function newer(order, other) {
+  return other && (other.statusVersion ?? "") > (order.statusVersion ?? "") ? { ...order, ...statusOf(other) } : order;
+}
+
+function statusOf({ status, statusReason, statusVersion }) {
+  return { status, statusReason, statusVersion };
+}
+
+function row(order) {
+  return h(
+    "li",
+    null,
+    h(
+      "a",
+      { class: "order-row", href: `#/orders/${order.orderId}`, "data-order": order.orderId, "data-status": order.status },
+      h("span", { class: "order-number" }, order.orderNumber ?? order.orderId),
+      h("span", { class: "quiet order-day" }, order.createdAt ? day(order.createdAt) : ""),
+      h("span", { class: "order-total" }, order.totalAmount ? money(order.totalAmount, order.currency) : ""),
+      h("span", { class: "pill", "data-tone": toneOf(order.status) }, statusWord(order.status)),
+    ),
+  );
+}
