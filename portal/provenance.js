@@ -6,7 +6,7 @@ import { ago, timeOfDay } from "./format.js";
 const SOURCES = {
   process: ["Memory", "From the memory of the gateway that answered"],
   valkey: ["Cache", "From the cache that all gateways share"],
-  shadow: ["Shadow", "From the shadow copy of the catalog"],
+  shadow: ["Shadow", "From the shadow copy of Salesforce"],
   live: ["Live", "Read from Salesforce just now"],
   stale: ["Last known", "Salesforce does not answer; this is the last that is known"],
   unknown: ["Unknown", "The answer does not say where it came from"],
@@ -33,13 +33,14 @@ export function provenanceLine(provenance) {
   );
 }
 
-/** Who answered, in small print: instance, source, as-of. */
+/** The same in words, and who answered. */
 export function smallPrint(provenance) {
-  const parts = [provenance.instance, provenance.source, provenance.asOf && `as of ${timeOfDay(provenance.asOf)}`];
+  const [, meaning] = SOURCES[provenance.source] ?? SOURCES.unknown;
+  const parts = [`${meaning}.`, provenance.asOf && `As of ${timeOfDay(provenance.asOf)}`, provenance.instance];
   return h(
     "p",
     { class: "small-print", "data-instance": provenance.instance, "data-trace": provenance.trace },
-    parts.filter(Boolean).join(" · "),
+    parts.filter(Boolean).join(" · ").replace(". · ", ". "),
   );
 }
 

@@ -17,8 +17,9 @@ export function signInView({ signal, signedIn, reason }) {
       "div",
       { class: "welcome-words" },
       h("h1", { tabindex: "-1" }, "Your line, your plan, your order as it moves."),
-      h("p", { class: "lead" }, "Choose a customer to look around as. They are samples, so there is no password."),
+      h("p", { class: "lead" }, "Choose whom to look around as. The customers are samples, so there is no password."),
       reason && h("p", { class: "notice" }, reason),
+      eclipse(),
     ),
     h("section", { "aria-labelledby": "accounts-title" }, h("h2", { id: "accounts-title" }, "Sign in as"), trouble, list),
   );
@@ -75,4 +76,19 @@ export function signInView({ signal, signedIn, reason }) {
       if (!signal.aborted) fill(trouble, problemNotice(problem));
     }
   }
+}
+
+/** The page's one picture: a disc about to come out of the shadow. */
+function eclipse() {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 240 240");
+  svg.setAttribute("class", "eclipse");
+  svg.setAttribute("aria-hidden", "true");
+  for (const [name, x, y, r] of [["ring", 104, 120, 96], ["ring", 104, 120, 84], ["mark-light", 104, 120, 60], ["mark-shadow", 124, 108, 54]]) {
+    const circle = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    circle.setAttribute("class", name);
+    for (const [key, value] of Object.entries({ cx: x, cy: y, r })) circle.setAttribute(key, value);
+    svg.append(circle);
+  }
+  return svg;
 }
