@@ -11,8 +11,11 @@ def encode(number: int) -> bytes:
 
 
 def decode(replay_id: bytes) -> int | None:
-    """The number, or None for bytes this org never gave out."""
-    if len(replay_id) != 10 or not replay_id.endswith(_TAIL):
+    """The number, or None for bytes this org never gave out.
+
+    Clients that keep only the number send 8 bytes back, and real orgs take them.
+    """
+    if len(replay_id) not in (8, 10) or replay_id[8:] not in (b"", _TAIL):
         return None
     return int.from_bytes(replay_id[:8], "big")
 

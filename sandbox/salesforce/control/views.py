@@ -67,12 +67,18 @@ def prices(org: Org, search: str, limit: int) -> list[dict[str, Value]]:
     """Price entries whose SKU or product name contains the text."""
     wanted = search.casefold()
     found = (p for p in _live(org, "Product2") if wanted in f"{p.get('StockKeepingUnit')} {p.get('Name')}".casefold())
-    rows = (_price_row(org, product, entry) for product in found for entry in _entries(org, product))
+    rows = (_price_row(org, product, entry) for product in found for entry in _portal_first(org, product))
     return list(islice(rows, limit))
 
 
 def _entries(org: Org, product: Record) -> Iterator[Record]:
     return (e for e in org.store.tables["PricebookEntry"].where("Product2Id", product["Id"]) if not e["IsDeleted"])
+
+
+def _portal_first(org: Org, product: Record) -> list[Record]:
+    """The book a customer sees before the one it derives from."""
+    standard = {b["Id"] for b in _live(org, "Pricebook2") if b.get("IsStandard")}
+    return sorted(_entries(org, product), key=lambda e: (e["Pricebook2Id"] in standard, str(e["CurrencyIsoCode"])))
 
 
 def _price_row(org: Org, product: Record, entry: Record) -> dict[str, Value]:
