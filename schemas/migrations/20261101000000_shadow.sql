@@ -85,6 +85,7 @@ CREATE TABLE sf_order_status (
   account_id TEXT,
   event_id TEXT NOT NULL,
   occurred_at TIMESTAMPTZ NOT NULL,
+  seen JSONB NOT NULL DEFAULT '{}',      -- {status: [newest version, newest version with a reason, that reason]}
   changed_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 
@@ -127,6 +128,18 @@ CREATE TABLE cache_outbox (
   created_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 CREATE INDEX cache_outbox_place ON cache_outbox (topic, partition, next_offset);
+
+-- Records that could not be used, each once, in the transaction that moved past them; their letters are in umbra.dlq.v1.
+CREATE TABLE dead_letter (
+  topic TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  "offset" BIGINT NOT NULL,
+  stage TEXT NOT NULL,
+  reason TEXT NOT NULL,                  -- never a value of the record
+  seen_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  PRIMARY KEY (topic, partition, "offset")
+);
+CREATE INDEX dead_letter_seen ON dead_letter (seen_at);
 
 CREATE TABLE object_coverage (
   object TEXT NOT NULL,
@@ -219,5 +232,5 @@ $$;
 -- migrate:down
 
 DROP VIEW repair_due, record_not_shown, object_freshness;
-DROP TABLE coverage_hole, object_coverage, cache_outbox, topic_epoch, projection_offset, sf_hidden,
+DROP TABLE coverage_hole, object_coverage, dead_letter, cache_outbox, topic_epoch, projection_offset, sf_hidden,
   sf_order_status, sf_record, sf_order_shadow, sf_account_eligibility_shadow, sf_pricebook_shadow, sf_product_shadow;
