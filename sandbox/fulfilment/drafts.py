@@ -55,6 +55,8 @@ class Drafts:
     async def begin(cls, running: AIOKafkaConsumer, bootstrap: str, now: datetime, *, everything: bool) -> Drafts:
         """Go on where the group stopped; at its first start, behind everything that is in the log."""
         running.assign(PARTITIONS)
+        # A young broker has no coordinator yet; the consumer waits for one, the admin client below does not.
+        await running.committed(PARTITIONS[0])
         began = await _began(bootstrap)
         if everything:
             await running.seek_to_beginning(*PARTITIONS)
