@@ -13,13 +13,21 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
 
+from sandbox.fulfilment.drafts import GROUP
 from schemas import events, topics, versions
+from services.kernel.kafka import partition_of
 from tests.contract.salesforce_sim import simulator
 from tests.contract.salesforce_sim.simulator import Simulator
 from tests.integration.fulfilment.desk import Desk, open_desk
 from tests.support import stack
 from tests.support.eventually import eventually
+
+
+def partition(order_id: str) -> int:
+    return partition_of(order_id, topics.ORDER_STATUS.partitions)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +41,7 @@ class World:
     org: Simulator
     desk: Desk
     producer: AIOKafkaProducer
+    admin: AIOKafkaAdminClient
     environ: dict[str, str]
     log: Path
 
@@ -44,7 +53,21 @@ class World:
     def status(self, order_id: str) -> str:
         return str(self.org.do("GET", f"/records/Order/{order_id}")["Status"])
 
-    async def announce(self, order_id: str) -> None:
+    async def finish_another(self, than: str) -> None:
+        """Returns when the group has committed its place behind an order that had nothing left to do."""
+        order = self.new_order()
+        while partition(order) == partition(than):
+            order = self.new_order()
+        self.org.do("POST", f"/orders/{order}/status", {"status": "Cancelled"})
+        place = await self.announce(order)
+
+        async def passed() -> bool:
+            kept = await self.admin.list_consumer_group_offsets(GROUP)
+            return place in kept and kept[place].offset > 0
+
+        await eventually(passed, within=20)
+
+    async def announce(self, order_id: str) -> TopicPartition:
         """The Draft as the gateway writes it."""
         now = datetime.now(UTC)
         version = versions.status_version(
@@ -60,7 +83,9 @@ class World:
             version=version,
         )
         message = events.encode(status, source="/umbra/test", now=now)
-        await self.producer.send_and_wait(topics.ORDER_STATUS.name, message.value, message.key, headers=message.headers)
+        topic = topics.ORDER_STATUS.name
+        sent = await self.producer.send_and_wait(topic, message.value, message.key, headers=message.headers)
+        return TopicPartition(topic, sent.partition)
 
     @asynccontextmanager
     async def fulfilment(self, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -88,6 +113,8 @@ async def world(org: Simulator, kafka_bootstrap: str, postgres_dsn: str, tmp_pat
     await stack.fresh_topics(kafka_bootstrap, postgres_dsn)
     producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap)
     await producer.start()
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
     async with open_desk() as desk:
         environ = {
             "UMBRA_KAFKA_BOOTSTRAP": kafka_bootstrap,
@@ -97,8 +124,9 @@ async def world(org: Simulator, kafka_bootstrap: str, postgres_dsn: str, tmp_pat
             "UMBRA_SALESFORCE_CLIENT_ID": org.client_id,
             "UMBRA_SALESFORCE_CLIENT_SECRET": org.client_secret,
         }
-        yield World(org, desk, producer, environ, tmp_path / "fulfilment.log")
+        yield World(org, desk, producer, admin, environ, tmp_path / "fulfilment.log")
     await producer.stop()
+    await admin.close()
     org.do("POST", "/switch", {"salesforce": "on"})
 
 
@@ -154,6 +182,7 @@ async def test_killed_half_way_it_finishes_the_order_under_the_same_keys(world: 
         order = world.new_order()
         await world.announce(order)
         await eventually(lambda: world.status(order) == "Activating", within=20)
+        await world.finish_another(than=order)
         process.kill()
         await process.wait()
     world.desk.away = False
