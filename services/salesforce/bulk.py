@@ -1,16 +1,34 @@
-"""Bulk API 2.0 query jobs: resumable by job id and locator, a page at a time, every count checked."""
+"""Bulk API 2.0 query jobs: resumable by job id and locator, a page at a time, every count checked.
+
+A page is loaded into a file before its first row is handed out, so a slow reader holds no call open, a page that
+breaks off is loaded again, and its number of rows is known to be right.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
+from services.kernel.retry import Backoff
+from services.salesforce import pagefile
 from services.salesforce.calls import CallClass
+from services.salesforce.errors import BadRequest, Incomplete, JobFailed, NotFound, Unavailable
+from services.salesforce.pagefile import PageFile
+from services.salesforce.pagefile import Row as Row
+from services.salesforce.patience import patiently, pause
 from services.salesforce.queue import SalesforceRequestQueue
+from services.salesforce.session import Session
+from services.salesforce.starts import Starts
 
-Row = dict[str, str | None]
-"""Field to text; an empty value is null."""
+State = Literal["UploadComplete", "InProgress", "JobComplete", "Failed", "Aborted"]
+
+_FIELD_LIMIT = 2**31 - 1
+"""A long text area holds 131,072 characters, which is just what csv allows by default."""
+_LOADS = 3
+"""Loads of a page whose number of rows is wrong, before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,7 @@ class Job:
 
     id: str
     r0_ms: int
-    state: Literal["UploadComplete", "InProgress", "JobComplete", "Failed", "Aborted"]
+    state: State
     records: int = 0
     error: str | None = None
 
@@ -45,22 +63,47 @@ class Page:
 
 
 class Bulk:
-    def __init__(self, queue: SalesforceRequestQueue) -> None:
+    def __init__(self, queue: SalesforceRequestQueue, starts: Starts) -> None:
         self._queue = queue
+        self._starts = starts
+        csv.field_size_limit(_FIELD_LIMIT)
 
     async def create(self, soql: str, *, call_class: CallClass, deadline: float, include_deleted: bool = True) -> Job:
         """Start a query job; queryAll unless told otherwise."""
-        raise NotImplementedError
+        wanted = {
+            "operation": "queryAll" if include_deleted else "query",
+            "query": soql,
+            "contentType": "CSV",
+            "columnDelimiter": "COMMA",
+            "lineEnding": "LF",
+        }
+
+        def request(session: Session) -> tuple[Any, int]:
+            return session.salesforce.restful("jobs/query", method="POST", json=wanted), session.began_ms
+
+        body, began_ms = await self._queue.call(call_class, "bulk_create", deadline, request)
+        return _job(body, self._starts.take(began_ms))
 
     async def job(self, job_id: str, r0_ms: int, *, call_class: CallClass, deadline: float) -> Job:
         """How far a job is. NotFound when Salesforce has forgotten it (7 days)."""
-        raise NotImplementedError
+
+        def request(session: Session) -> Any:
+            return session.salesforce.restful(f"jobs/query/{job_id}")
+
+        return _job(await self._queue.call(call_class, "bulk_job", deadline, request), r0_ms)
 
     async def finished(self, job: Job, *, call_class: CallClass, deadline: float) -> Job:
-        """Wait until a job is complete. Raises JobFailed; DeadlinePassed with the job left running."""
-        raise NotImplementedError
+        """Wait until a job is complete, through outages. Raises JobFailed; DeadlinePassed with the job left running."""
+        pauses = Backoff(first=0.2, longest=10.0)
+        while job.state in ("UploadComplete", "InProgress"):
+            await pause(pauses.next(), deadline)
+            ask = partial(self.job, job.id, job.r0_ms, call_class=call_class, deadline=deadline)
+            job = await patiently(deadline, ask)
+        if job.state != "JobComplete":
+            raise JobFailed(f"job {job.id} is {job.state}: {job.error or 'no reason given'}")
+        return job
 
-    def pages(
+    async def pages(
         self,
         job: Job,
         *,
@@ -72,14 +115,64 @@ class Bulk:
     ) -> AsyncIterator[Page]:
         """Pages of a complete job from `locator` on, of which `counted` rows lie before it.
 
-        Raises Incomplete when a page or, at the end, the job has another number of rows than Salesforce says.
+        Waits through outages. Raises Incomplete when a page or, at the end, the job has another number of rows
+        than Salesforce says; what the budget refuses for good is raised at once.
         """
-        raise NotImplementedError
+        if job.state != "JobComplete":
+            raise ValueError(f"job {job.id} has no result: it is {job.state}")
+        more = True
+        while more:
+            ask = partial(self._load, job.id, locator, page_records, call_class, deadline)
+            loaded = await patiently(deadline, ask)
+            counted += loaded.count
+            with loaded.file:
+                yield Page(locator, loaded.next_locator, loaded.count, counted, pagefile.rows(loaded.file))
+            locator, more = loaded.next_locator, loaded.next_locator is not None
+        if counted != job.records:
+            raise Incomplete(f"job {job.id} says {job.records} records, its pages hold {counted}")
+
+    async def _load(
+        self, job_id: str, locator: str | None, most: int, call_class: CallClass, deadline: float
+    ) -> PageFile:
+        """One page; a page with a wrong number of rows is loaded again before it is believed."""
+        request = partial(pagefile.load, job_id=job_id, locator=locator, most=most)
+        for _ in range(_LOADS - 1):
+            try:
+                return await self._queue.call(call_class, "bulk_results", deadline, request)
+            except Incomplete:
+                continue
+        return await self._queue.call(call_class, "bulk_results", deadline, request)
 
     async def abort(self, job_id: str, *, call_class: CallClass, deadline: float) -> None:
         """Stop a running job; a finished or forgotten one is left as it is."""
-        raise NotImplementedError
+
+        def request(session: Session) -> None:
+            session.salesforce.restful(f"jobs/query/{job_id}", method="PATCH", json={"state": "Aborted"})
+
+        try:
+            await self._queue.call(call_class, "bulk_abort", deadline, request)
+        except (BadRequest, NotFound):
+            return
 
     async def delete(self, job_id: str, *, call_class: CallClass, deadline: float) -> None:
         """Remove a job and its result; a forgotten one counts as removed."""
-        raise NotImplementedError
+
+        def request(session: Session) -> None:
+            session.salesforce.restful(f"jobs/query/{job_id}", method="DELETE")
+
+        try:
+            await self._queue.call(call_class, "bulk_delete", deadline, request)
+        except NotFound:
+            return
+
+
+def _job(body: Any, r0_ms: int) -> Job:
+    if body["state"] not in get_args(State):
+        raise Unavailable(f"a job in the unknown state {body['state']!r}")
+    return Job(
+        id=body["id"],
+        r0_ms=r0_ms,
+        state=body["state"],
+        records=int(body.get("numberRecordsProcessed") or 0),
+        error=body.get("errorMessage"),
+    )

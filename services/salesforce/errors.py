@@ -36,10 +36,11 @@ class DeadlinePassed(SalesforceError):
 class LimitExceeded(SalesforceError):
     """Salesforce refused the call for its limits; nothing was carried out.
 
-    daily: the allowance of 24 hours is spent; concurrent: too many long calls at once
+    daily: the API calls of 24 hours are spent; concurrent: too many long calls at once; bulk: the Bulk jobs or
+    results of 24 hours are spent
     """
 
-    def __init__(self, kind: Literal["daily", "concurrent"], message: str) -> None:
+    def __init__(self, kind: Literal["daily", "concurrent", "bulk"], message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
