@@ -30,6 +30,7 @@ def parse(argv: Sequence[str]) -> Options:
     add("--tls-name", action="append", default=[], help="another name the server certificate is good for")
     add("--daily-api-calls", type=int, default=100_000, help="the org's daily API allowance")
     add("--keepalive", type=float, default=60.0, help="seconds until a quiet stream gets an empty answer")
+    add("--zero-credit", type=float, default=60.0, help="seconds until a stream without credit is closed")
     add("--bulk-delay", type=float, default=0.2, help="seconds a query job stays in each state before it is complete")
     add(
         "--commit-times",
@@ -59,6 +60,7 @@ def parse(argv: Sequence[str]) -> Options:
         behaviour=Behaviour(
             whole_seconds=args.commit_times == "s",
             keepalive_s=args.keepalive,
+            zero_credit_s=args.zero_credit,
             daily_api_calls=args.daily_api_calls,
             bulk_delay_s=args.bulk_delay,
         ),

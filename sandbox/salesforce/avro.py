@@ -50,18 +50,24 @@ def reader(schema_json: str) -> Callable[[bytes], dict[str, Any]]:
     return decode
 
 
-def _canonical(schema: Schema) -> Schema:
+_BUILT_IN = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+_COMPLEX = frozenset({"record", "enum", "array", "map", "fixed"})
+
+
+def _canonical(schema: Schema, namespace: str = "") -> Schema:
+    """The parsing canonical form: only what decides the bytes, every name in full."""
     if isinstance(schema, list):
-        return [_canonical(branch) for branch in schema]
-    if not isinstance(schema, dict):
-        return schema
+        return [_canonical(branch, namespace) for branch in schema]
+    if isinstance(schema, str):
+        return schema if schema in _BUILT_IN | _COMPLEX or "." in schema else f"{namespace}.{schema}"
+    namespace = schema.get("namespace", namespace)
     kept = {key: schema[key] for key in ("name", "type", "fields", "symbols", "items") if key in schema}
-    if "name" in kept and "namespace" in schema:
-        kept["name"] = f"{schema['namespace']}.{schema['name']}"
+    if "name" in kept:
+        kept["name"] = f"{namespace}.{kept['name']}"
     if "fields" in kept:
-        kept["fields"] = [{"name": f["name"], "type": _canonical(f["type"])} for f in schema["fields"]]
+        kept["fields"] = [{"name": f["name"], "type": _canonical(f["type"], namespace)} for f in schema["fields"]]
     if "items" in kept:
-        kept["items"] = _canonical(schema["items"])
+        kept["items"] = _canonical(schema["items"], namespace)
     return kept
 
 

@@ -11,7 +11,7 @@ from sandbox.salesforce import journal as lines
 from sandbox.salesforce.clock import Clock
 from sandbox.salesforce.commit import Caller, Commit
 from sandbox.salesforce.eventbus import StoredEvent, Topic
-from sandbox.salesforce.journal import Journal
+from sandbox.salesforce.journal import Journal, JournalError
 from sandbox.salesforce.publisher import Publisher
 from sandbox.salesforce.schema import Record, Value
 from sandbox.salesforce.store import Store
@@ -168,4 +168,8 @@ def open_org(
     """The org kept under a state directory, its journal, and whether it has been there before.  Raises JournalError."""
     journal = Journal(state_dir)
     org = Org(org_id, user_id, clock, journal, behaviour)
-    return org, journal, org.load()
+    try:
+        return org, journal, org.load()
+    except JournalError:
+        journal.close()
+        raise

@@ -40,6 +40,10 @@ class Simulator:
     def data(self) -> str:
         return f"{self.http}/services/data/v{self.api_version}"
 
+    @property
+    def ca(self) -> bytes:
+        return Path(self.ca_file).read_bytes()
+
     def token(self) -> str:
         form = {
             "grant_type": "client_credentials",
@@ -53,6 +57,10 @@ class Simulator:
         """A REST call under the API version, logged in."""
         headers = {"Authorization": f"Bearer {self.token()}"} | more.pop("headers", {})
         return requests.request(method, self.data + path, headers=headers, timeout=_TIMEOUT_S, **more)
+
+    def get_as(self, token: str, path: str) -> requests.Response:
+        """A REST read with a token from before."""
+        return requests.get(self.data + path, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT_S)
 
     def query(self, soql: str) -> list[dict[str, Any]]:
         records: list[dict[str, Any]] = self.call("GET", "/query", params={"q": soql}).json()["records"]

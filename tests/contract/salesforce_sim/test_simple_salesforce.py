@@ -4,23 +4,27 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from simple_salesforce import Salesforce, SalesforceMalformedRequest, SalesforceResourceNotFound
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import SalesforceMalformedRequest, SalesforceResourceNotFound
+from simple_salesforce.format import format_soql
 
 from tests.contract.salesforce_sim.simulator import Simulator
 
 
 @pytest.fixture
-def salesforce(sim: Simulator) -> Salesforce:
+def salesforce(sim: Simulator) -> Any:
+    """Untyped: objects are attributes made up at run time, and its annotations name the wrong one of three."""
     session = requests.Session()
     session.trust_env = False  # a REQUESTS_CA_BUNDLE of the machine would win over `verify`
     session.verify = sim.ca_file
     return Salesforce(instance_url=sim.https, session_id=sim.token(), version=sim.api_version, session=session)
 
 
-def test_query_all_pages_through_more_than_one_page(salesforce: Salesforce, sim: Simulator) -> None:
+def test_query_all_pages_through_more_than_one_page(salesforce: Any, sim: Simulator) -> None:
     headers = {"Sforce-Query-Options": "batchSize=200"}
     names = [f"Sample Paged {i:03d}" for i in range(450)]
     for start in range(0, 450, 150):
@@ -35,7 +39,7 @@ def test_query_all_pages_through_more_than_one_page(salesforce: Salesforce, sim:
     assert [r["Name"] for r in found["records"]] == names
 
 
-def test_related_fields_and_counts(salesforce: Salesforce) -> None:
+def test_related_fields_and_counts(salesforce: Any) -> None:
     found = salesforce.query(
         "SELECT UnitPrice, Product2.StockKeepingUnit, Pricebook2.Name FROM PricebookEntry "
         "WHERE Product2.StockKeepingUnit = 'SIM-DATA-5GB' AND CurrencyIsoCode = 'JPY' ORDER BY Pricebook2.Name"
@@ -46,7 +50,7 @@ def test_related_fields_and_counts(salesforce: Salesforce) -> None:
     assert salesforce.query("SELECT COUNT() FROM Product2")["totalSize"] >= 38
 
 
-def test_a_record_lives_from_create_to_delete(salesforce: Salesforce) -> None:
+def test_a_record_lives_from_create_to_delete(salesforce: Any) -> None:
     made = salesforce.Account.create({"Name": "Sample Lifecycle", "Internet_Eligibility__c": "Pending"})
     assert made["success"]
     salesforce.Account.update(made["id"], {"Internet_Eligibility__c": "Home 1G"})
@@ -55,30 +59,32 @@ def test_a_record_lives_from_create_to_delete(salesforce: Salesforce) -> None:
 
     with pytest.raises(SalesforceResourceNotFound):
         salesforce.Account.get(made["id"])
-    assert salesforce.query(f"SELECT Id FROM Account WHERE Id = '{made['id']}'")["totalSize"] == 0
-    deleted = salesforce.query(f"SELECT IsDeleted FROM Account WHERE Id = '{made['id']}'", include_deleted=True)
+    soql = format_soql("SELECT IsDeleted FROM Account WHERE Id = {}", made["id"])
+    assert salesforce.query(soql)["totalSize"] == 0
+    deleted = salesforce.query(soql, include_deleted=True)
     assert deleted["records"][0]["IsDeleted"] is True
 
 
-def test_upsert_by_external_id_creates_once(salesforce: Salesforce) -> None:
+def test_upsert_by_external_id_creates_once(salesforce: Any) -> None:
     fields = {"Status": "Draft", "EffectiveDate": "2026-01-01"}
     key = "Umbra_Idempotency_Key__c/upsert-once"
 
     assert [salesforce.Order.upsert(key, fields, raw_response=True).status_code for _ in range(2)] == [201, 200]
 
 
-def test_a_second_order_with_the_same_key_is_refused(salesforce: Salesforce) -> None:
+def test_a_second_order_with_the_same_key_is_refused(salesforce: Any) -> None:
     fields = {"Status": "Draft", "EffectiveDate": "2026-01-01", "Umbra_Idempotency_Key__c": "only-once"}
     first = salesforce.Order.create(fields)
 
     with pytest.raises(SalesforceMalformedRequest) as refused:
         salesforce.Order.create(fields)
 
-    assert refused.value.content[0]["errorCode"] == "DUPLICATE_VALUE"
-    assert first["id"][:15] in refused.value.content[0]["message"]
+    error: Any = refused.value.content
+    assert error[0]["errorCode"] == "DUPLICATE_VALUE"
+    assert first["id"][:15] in error[0]["message"]
 
 
-def test_limits_and_usage_are_reported(salesforce: Salesforce) -> None:
+def test_limits_and_usage_are_reported(salesforce: Any) -> None:
     limits = salesforce.limits()
 
     assert limits["DailyApiRequests"]["Max"] == 100_000
@@ -86,7 +92,7 @@ def test_limits_and_usage_are_reported(salesforce: Salesforce) -> None:
     assert salesforce.api_usage["api-usage"].total == 100_000
 
 
-def test_describe_names_the_fields_of_an_object(salesforce: Salesforce) -> None:
+def test_describe_names_the_fields_of_an_object(salesforce: Any) -> None:
     fields = {f["name"]: f for f in salesforce.Order.describe()["fields"]}
 
     assert fields["Umbra_Idempotency_Key__c"]["externalId"] is True
@@ -95,7 +101,7 @@ def test_describe_names_the_fields_of_an_object(salesforce: Salesforce) -> None:
     assert "PricebookEntry" in {o["name"] for o in salesforce.describe()["sobjects"]}
 
 
-def test_updated_and_deleted_cover_a_span(salesforce: Salesforce) -> None:
+def test_updated_and_deleted_cover_a_span(salesforce: Any) -> None:
     kept = salesforce.Account.create({"Name": "Sample Kept"})["id"]
     gone = salesforce.Account.create({"Name": "Sample Gone"})["id"]
     salesforce.Account.delete(gone)
@@ -105,7 +111,7 @@ def test_updated_and_deleted_cover_a_span(salesforce: Salesforce) -> None:
     assert gone in {r["id"] for r in salesforce.Account.deleted(*span)["deletedRecords"]}
 
 
-def test_bulk_query_pages_hold_every_row_once(salesforce: Salesforce) -> None:
+def test_bulk_query_pages_hold_every_row_once(salesforce: Any) -> None:
     soql = "SELECT Id, Name, UnitPrice, SystemModstamp, Product2.Name FROM PricebookEntry"
     pages = list(salesforce.bulk2.PricebookEntry.query(soql, max_records=100, wait=0.05))
     rows = [row for page in pages for row in csv.DictReader(io.StringIO(page))]
@@ -120,7 +126,7 @@ def test_bulk_query_pages_hold_every_row_once(salesforce: Salesforce) -> None:
     assert rows[0]["SystemModstamp"].endswith(".000Z")
 
 
-def test_bulk_download_writes_pages_to_files(salesforce: Salesforce, tmp_path: Path) -> None:
+def test_bulk_download_writes_pages_to_files(salesforce: Any, tmp_path: Path) -> None:
     files = salesforce.bulk2.Account.download(
         "SELECT Id, Name FROM Account", path=str(tmp_path), max_records=5, wait=0.05
     )
