@@ -1,4 +1,4 @@
-"""Runs the identity provider of the sandbox on 127.0.0.1; prints one line of JSON when it is ready."""
+"""Runs the identity provider of the sandbox; prints one line of JSON when it is ready."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sandbox.identity.accounts import Accounts
 from sandbox.identity.app import Provider
 from sandbox.identity.tokens import Issuer
 
-HOST = "127.0.0.1"
 _ORG_TIMEOUT = aiohttp.ClientTimeout(total=3)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.identity", description=__doc__)
     parser.add_argument("--state-dir", type=Path, required=True, help="where the signing key is kept")
+    parser.add_argument("--host", default="127.0.0.1", help="where it listens; another only inside a container")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--salesforce-control", required=True, help="control address of the simulator")
     parser.add_argument("--issuer", default="umbra-sandbox")
@@ -42,15 +42,14 @@ async def _serve(args: argparse.Namespace) -> int:
         provider = Provider(issuer, Accounts(session, args.salesforce_control), lambda: datetime.now(UTC))
         runner = web.AppRunner(provider.application(), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
-        await web.TCPSite(runner, HOST, args.port).start()
-        _announce(issuer, runner.addresses[0][1])
+        await web.TCPSite(runner, args.host, args.port).start()
+        _announce(issuer, f"http://{args.host}:{runner.addresses[0][1]}")
         await stop.wait()
         await runner.cleanup()
     return 0
 
 
-def _announce(issuer: Issuer, port: int) -> None:
-    address = f"http://{HOST}:{port}"
+def _announce(issuer: Issuer, address: str) -> None:
     line = {
         "ready": True,
         "http": address,
