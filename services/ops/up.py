@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -42,6 +43,8 @@ async def run(args: argparse.Namespace) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _current_task().cancel)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _current_task().cancel)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _current_task().cancel)
+    # The first start says what it fetches, which takes a while.
+    logging.getLogger("sandbox.stack").setLevel(logging.INFO)
     chosen = stack_settings(args)
     lines = progress.Lines(sys.stdout)
     try:
