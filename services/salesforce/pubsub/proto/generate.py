@@ -14,8 +14,8 @@ def main() -> int:
     from grpc_tools import protoc  # type: ignore[import-untyped]
 
     include = str(files("grpc_tools").joinpath("_proto"))
-    words = ["protoc", f"-I{HERE}", f"-I{include}", f"--python_out={STUBS}", f"--grpc_python_out={STUBS}"]
-    code = int(protoc.main([*words, "pubsub_api.proto"]))
+    outputs = [f"--{kind}_out={STUBS}" for kind in ("python", "pyi", "grpc_python")]
+    code = int(protoc.main(["protoc", f"-I{HERE}", f"-I{include}", *outputs, "pubsub_api.proto"]))
     if code == 0:
         _import_from_package(STUBS / "pubsub_api_pb2_grpc.py")
     return code

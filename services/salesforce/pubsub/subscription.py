@@ -1,0 +1,99 @@
+"""One Subscribe stream: what has arrived, at once and all of it; more comes only when it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from services.salesforce.pubsub.errors import Interrupted, PubSubError, error_of
+from services.salesforce.pubsub.generated import pubsub_api_pb2 as pb
+
+MOST_CREDIT = 100
+"""Salesforce's cap on the events that one stream may be owed."""
+
+_HELD = MOST_CREDIT + 28
+"""Responses kept until they are received: one for each event owed, and some without events. Past it gRPC waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event as it came."""
+
+    replay_id: bytes
+    schema_id: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One response.
+
+    latest: a position from which all events so far lie behind; without deliveries it is the topic's newest
+    """
+
+    deliveries: tuple[Delivery, ...]
+    latest: bytes
+
+
+class Subscription:
+    """Reads ahead of its owner by what it has credit for, and not more."""
+
+    def __init__(self, call: Any, topic: str, ended: Callable[[PubSubError], None]) -> None:
+        self._call = call
+        self._topic = topic
+        self._ended = ended
+        self._arrived: asyncio.Queue[Fetched | PubSubError] = asyncio.Queue(_HELD)
+        self._reader = asyncio.create_task(self._read(), name=f"subscription {topic}")
+
+    async def receive(self) -> list[Fetched]:
+        """Everything that has arrived, at least one response, without waiting for more. Raises PubSubError."""
+        first = await self._arrived.get()
+        if isinstance(first, PubSubError):
+            raise first
+        found = [first]
+        while not self._arrived.empty():
+            after = self._arrived.get_nowait()
+            if isinstance(after, PubSubError):
+                self._arrived.put_nowait(after)
+                break
+            found.append(after)
+        return found
+
+    async def ask(self, events: int, **start: Any) -> None:
+        """Allow so many more events. A stream that has ended says why when it is received from."""
+        request = pb.FetchRequest(topic_name=self._topic, num_requested=events, **start)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.write(request)
+
+    async def close(self) -> None:
+        """End the stream; what it still holds is dropped."""
+        self._reader.cancel()
+        await asyncio.wait({self._reader})
+        self._call.cancel()
+
+    async def _read(self) -> None:
+        try:
+            while (response := await self._call.read()) is not grpc.aio.EOF:
+                await self._arrived.put(_fetched(response))
+            error: PubSubError = Interrupted("OK", "the service ended the stream")
+        except grpc.aio.AioRpcError as failure:
+            error = failure_of(failure)
+        self._ended(error)
+        await self._arrived.put(error)
+
+
+def _fetched(response: Any) -> Fetched:
+    deliveries = tuple(Delivery(item.replay_id, item.event.schema_id, item.event.payload) for item in response.events)
+    return Fetched(deliveries, response.latest_replay_id)
+
+
+def failure_of(error: grpc.aio.AioRpcError) -> PubSubError:
+    """What a failed call means, by its trailers and status."""
+    trailers = dict(error.trailing_metadata() or ())
+    code = trailers.get("error-code", "")
+    return error_of(error.code().name, code.decode() if isinstance(code, bytes) else code, error.details() or "")
