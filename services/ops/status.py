@@ -114,7 +114,7 @@ def _table(found: StackState, lines: list[Line]) -> str:
     for line in lines:
         process = line.process
         mark = "ok" if line.well else "NOT OK"
-        again = f"  {process.restarts} restarts" if process.restarts else ""
+        again = f"  restarts: {process.restarts}" if process.restarts else ""
         pid = process.pid if process.pid is not None else "-"
         rows.append(f"  {process.name:<12} {mark:<7} {process.state:<9} {pid!s:>8}  {process.address}{again}")
     return "\n".join(rows)

@@ -20,7 +20,7 @@ from sandbox.stack.state import AlreadyRunning
 from services.ops import detached, progress
 from services.ops.errors import CommandFailed
 
-REFUSALS = (AlreadyRunning, JarsMissing, NotReady, PortTaken, UnknownPort)
+REFUSALS = (AlreadyRunning, JarsMissing, NotReady, PortTaken)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(args: argparse.Namespace) -> int:
+    chosen = stack_settings(args)
     if args.detach:
         return await detached.start(args.state_dir, own_flags(args))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _current_task().cancel)
@@ -45,7 +46,6 @@ async def run(args: argparse.Namespace) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _current_task().cancel)
     # The first start says what it fetches, which takes a while.
     logging.getLogger("sandbox.stack").setLevel(logging.INFO)
-    chosen = stack_settings(args)
     lines = progress.Lines(sys.stdout)
     try:
         async with local.running(chosen, os.environ, lines.show, fresh=args.fresh) as stack:
@@ -69,10 +69,14 @@ def _current_task() -> asyncio.Task[int]:
 def stack_settings(args: argparse.Namespace) -> StackSettings:
     state: Path = args.state_dir.absolute()
     words = [*filter(None, os.environ.get("UMBRA_UP_PORTS", "").split(",")), *args.port]
+    try:
+        ports = settings.chosen_ports(parse_ports(words), free=args.free_ports)
+    except UnknownPort as error:
+        raise CommandFailed(str(error), exit_code=2) from error
     return StackSettings(
         state=state,
         cache=cache.directory(os.environ, state / "cache"),
-        ports=settings.chosen_ports(parse_ports(words), free=args.free_ports),
+        ports=ports,
         products=args.products,
     )
 
