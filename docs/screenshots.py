@@ -18,7 +18,7 @@ from tests.support import browser as chromium
 
 IMAGES = Path(__file__).parent / "images"
 CUSTOMER = "Hana Mihon"
-DESK = {"width": 1200, "height": 750}
+DESK = {"width": 1200, "height": 660}
 PHONE = {"width": 390, "height": 780}
 
 
@@ -29,7 +29,7 @@ def main() -> int:
     try:
         address = state.read_running(args.state_dir).address
     except state.NotRunning as error:
-        sys.stderr.write(f"{error}; start one with `make up`\n")
+        sys.stderr.write(f"{error}\n")
         return 3
     asyncio.run(_take_all(address))
     return 0

@@ -73,6 +73,7 @@ export function confirmOrder({ product, price, accountId, placed }) {
     } catch (problem) {
       submit.disabled = false;
       submit.textContent = "Try again";
+      submit.focus();
       fill(trouble, problemNotice(problem));
     }
   }

@@ -11,7 +11,8 @@ import { watchOrders } from "../umbra-orders.js";
 
 export function ordersView({ signal, signedOut }) {
   const connection = connectionLine();
-  const body = h("div", { "aria-live": "polite" }, h("p", { class: "quiet" }, "Fetching your orders…"));
+  const said = h("p", { class: "hidden", role: "status" });
+  const body = h("div", null, h("p", { class: "quiet" }, "Fetching your orders…"));
   let orders = new Map();
   let provenance = null;
   load();
@@ -21,6 +22,7 @@ export function ordersView({ signal, signedOut }) {
     "div",
     null,
     h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Orders"), connection.element),
+    said,
     body,
   );
 
@@ -43,8 +45,12 @@ export function ordersView({ signal, signedOut }) {
     // Placed in another tab: the stream says that it is there, a read says what it is.
     if (!known) return load();
     const status = { status: update.status, statusReason: update.reason, statusVersion: update.version };
-    orders.set(update.orderId, newer(known, { ...known, ...status }));
-    show();
+    const order = newer(known, { ...known, ...status });
+    if (order === known) return;
+    orders.set(update.orderId, order);
+    said.textContent = `Order ${order.orderNumber} is ${statusWord(order.status)}`;
+    // In place: a row that somebody has the focus on stays where it is.
+    showStatus(body.querySelector(`[data-order="${order.orderId}"]`), order);
   }
 
   function show() {
@@ -66,16 +72,21 @@ function statusOf({ status, statusReason, statusVersion }) {
 }
 
 function row(order) {
-  return h(
-    "li",
-    null,
-    h(
-      "a",
-      { class: "order-row", href: `#/orders/${order.orderId}`, "data-order": order.orderId, "data-status": order.status },
-      h("span", { class: "order-number" }, order.orderNumber ?? order.orderId),
-      h("span", { class: "quiet order-day" }, order.createdAt ? day(order.createdAt) : ""),
-      h("span", { class: "order-total" }, order.totalAmount ? money(order.totalAmount, order.currency) : ""),
-      h("span", { class: "pill", "data-tone": toneOf(order.status) }, statusWord(order.status)),
-    ),
+  const link = h(
+    "a",
+    { class: "order-row", href: `#/orders/${order.orderId}`, "data-order": order.orderId },
+    h("span", { class: "order-number" }, order.orderNumber ?? order.orderId),
+    h("span", { class: "quiet order-day" }, order.createdAt ? day(order.createdAt) : ""),
+    h("span", { class: "order-total" }, order.totalAmount ? money(order.totalAmount, order.currency) : ""),
+    h("span", { class: "pill" }),
   );
+  showStatus(link, order);
+  return h("li", null, link);
+}
+
+function showStatus(link, { status }) {
+  link.dataset.status = status;
+  const pill = link.querySelector(".pill");
+  pill.dataset.tone = toneOf(status);
+  pill.textContent = statusWord(status);
 }

@@ -2,9 +2,9 @@
 
 import { Problem, read } from "../api.js";
 import { fill, h } from "../dom.js";
-import { money } from "../format.js";
+import { ago, money } from "../format.js";
 import { confirmOrder, problemNotice } from "../ordering.js";
-import { isStale, provenanceLine, runningAge, smallPrint } from "../provenance.js";
+import { ageOf, isStale, provenanceLine, runningAge, smallPrint } from "../provenance.js";
 
 const KINDS = {
   internet: { name: "Internet", path: "/catalog/plans/internet" },
@@ -16,7 +16,8 @@ const SHOWN_AT_ONCE = 24;
 
 export function plansView({ kind, account, signal, go, signedOut }) {
   const chosen = KINDS[kind] ?? KINDS.internet;
-  const cards = h("div", { class: "results", "aria-live": "polite", "aria-busy": "true" }, ghosts());
+  const cards = h("div", { class: "results", "aria-busy": "true" }, ghosts());
+  const said = h("p", { class: "hidden", role: "status" });
   const reload = h("button", { class: "secondary reload", type: "button", onclick: load }, reloadMark(), "Refresh");
   let currency = storedCurrency();
   let answer = null;
@@ -31,12 +32,14 @@ export function plansView({ kind, account, signal, go, signedOut }) {
       h("div", { class: "tools" }, currencySwitch(), reload),
     ),
     tabs(chosen),
+    said,
     cards,
   );
 
   async function load() {
-    reload.disabled = true;
-    cards.setAttribute("aria-busy", "true");
+    // Not disabled, which would take the focus away from whoever pressed it.
+    if (reload.getAttribute("aria-busy") === "true") return;
+    setBusy("true");
     try {
       answer = await read(chosen.path, { signal });
       show();
@@ -45,14 +48,18 @@ export function plansView({ kind, account, signal, go, signedOut }) {
       if (problem.status === 401) return signedOut();
       fill(cards, problemNotice(problem, load));
     } finally {
-      reload.disabled = false;
-      cards.setAttribute("aria-busy", "false");
+      setBusy("false");
     }
+  }
+
+  function setBusy(busy) {
+    for (const element of [reload, cards]) element.setAttribute("aria-busy", busy);
   }
 
   function show() {
     const { body, provenance } = answer;
     const products = body.plans ?? body.products;
+    said.textContent = `${products.length} ${chosen.name} plans, ${ago(ageOf(provenance))}`;
     fill(
       cards,
       isStale(provenance) && staleNotice(provenance),
