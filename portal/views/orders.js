@@ -36,7 +36,7 @@ export function ordersView({ signal, signedOut }) {
     } catch (problem) {
       if (!(problem instanceof Problem)) return;
       if (problem.status === 401) return signedOut();
-      fill(body, problemNotice(problem, load));
+      if (orders.size === 0) fill(body, problemNotice(problem, load));
     }
   }
 
