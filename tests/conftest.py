@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import stack
+from tests.support import stack, umbra
 
 # A setting of the person who runs the tests must not decide what they see.
 for _name in [name for name in os.environ if name.startswith(("UMBRA_", "ENABLE_SF_"))]:
@@ -48,3 +48,10 @@ def valkey_url(servers: stack.Servers) -> str:
     server = servers.valkey()
     stack.flush(server)
     return server.url
+
+
+@pytest.fixture(scope="session")
+def local_stack() -> Iterator[umbra.Umbra]:
+    """The whole stack, every process of it, once per session; for tests that follow a change through all of it."""
+    with stack.scratch("stack") as state, umbra.running(state / "state") as running:
+        yield running

@@ -41,9 +41,7 @@ async def run(args: argparse.Namespace) -> int:
     chosen = stack_settings(args)
     if args.detach:
         return await detached.start(args.state_dir, own_flags(args))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _current_task().cancel)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _current_task().cancel)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _current_task().cancel)
+    _cancel_on_signal()
     # The first start says what it fetches, which takes a while.
     logging.getLogger("sandbox.stack").setLevel(logging.INFO)
     lines = progress.Lines(sys.stdout)
@@ -59,11 +57,13 @@ async def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def _current_task() -> asyncio.Task[int]:
+def _cancel_on_signal() -> None:
+    """A first signal stops the stack in order; one more leaves at once, and the processes end with this one."""
     task = asyncio.current_task()
     if task is None:
-        raise RuntimeError("no task runs")
-    return task
+        raise RuntimeError("no task to stop")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def stack_settings(args: argparse.Namespace) -> StackSettings:
