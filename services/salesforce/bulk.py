@@ -7,7 +7,7 @@ breaks off is loaded again, and its number of rows is known to be right.
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
@@ -112,7 +112,7 @@ class Bulk:
         locator: str | None = None,
         counted: int = 0,
         page_records: int = 10_000,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Pages of a complete job from `locator` on, of which `counted` rows lie before it.
 
         Waits through outages. Raises Incomplete when a page or, at the end, the job has another number of rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -111,7 +111,7 @@ class Rest:
 
     async def pages(
         self, soql: str, *, call_class: CallClass, deadline: float, include_deleted: bool = False
-    ) -> AsyncIterator[Read]:
+    ) -> AsyncGenerator[Read, None]:
         """The pages of a query one by one, all with the first page's r0_ms."""
 
         def first(session: Session) -> Any:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from schemas import mapping
 from schemas.events import RecordChange
-from services.salesforce import canonical, changes, door
+from services.salesforce import canonical, changes, door, soql
 from services.salesforce.calls import CallClass, within
 from services.salesforce.door import Door
 from services.salesforce.errors import BadRequest, Duplicate, NotFound
@@ -94,9 +94,7 @@ async def test_retrieve_tells_found_from_missing(opened: Door) -> None:
 
 
 async def test_a_read_becomes_a_snapshot_that_covers_all(opened: Door) -> None:
-    read = await opened.rest.query(
-        f"SELECT {', '.join(PRODUCT.select)} FROM Product2 LIMIT 1", call_class=LIVE, deadline=within(10)
-    )
+    read = await opened.rest.query(soql.select(PRODUCT.select, "Product2"), call_class=LIVE, deadline=within(10))
 
     change = changes.snapshot(PRODUCT, canonical.from_rest(PRODUCT, read.records[0]), r0_ms=read.r0_ms, origin="live")
 
@@ -146,7 +144,8 @@ async def test_second_insert_with_a_unique_value_names_the_first(opened: Door, s
 async def test_composite_writes_all_parts_or_none(opened: Door, salesforce_sim: Simulator) -> None:
     key = secrets.token_hex(16)
     entry = salesforce_sim.query(
-        "SELECT Id, Pricebook2Id, CurrencyIsoCode FROM PricebookEntry WHERE IsActive = true AND CurrencyIsoCode = 'JPY' LIMIT 1"
+        "SELECT Id, Pricebook2Id, CurrencyIsoCode FROM PricebookEntry"
+        " WHERE IsActive = true AND CurrencyIsoCode = 'JPY' LIMIT 1"
     )[0]
     order = _order(
         salesforce_sim,
@@ -166,7 +165,7 @@ async def test_composite_writes_all_parts_or_none(opened: Door, salesforce_sim: 
         await opened.rest.composite(
             parts({**item, "PricebookEntryId": None}), call_class=CallClass.WRITE, deadline=within(10)
         )
-    assert salesforce_sim.query(f"SELECT Id FROM Order WHERE Umbra_Idempotency_Key__c = '{key}'") == []
+    assert salesforce_sim.query(soql.select(["Id"], "Order", f"Umbra_Idempotency_Key__c = {soql.literal(key)}")) == []
 
     done = await opened.rest.composite(parts(item), call_class=CallClass.WRITE, deadline=within(10))
 
