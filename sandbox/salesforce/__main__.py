@@ -70,12 +70,14 @@ def parse(argv: Sequence[str]) -> Options:
 def main() -> int:
     """0 after a stop that was asked for, 1 when something failed, 2 for bad settings."""
     options = parse(sys.argv[1:])
+    code = 0
     try:
         asyncio.run(serve(options))
-    except JournalError as error:
-        logging.getLogger("sandbox.salesforce").error("%s", error)
-        return 1
-    return 0
+    except* (JournalError, OSError) as group:
+        for error in group.exceptions:
+            logging.getLogger("sandbox.salesforce").error("%s", error)
+        code = 1
+    return code
 
 
 if __name__ == "__main__":

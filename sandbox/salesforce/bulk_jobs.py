@@ -82,7 +82,7 @@ class BulkJobs:
         usage.query_jobs.add()
         now = org.clock.now_ms()
         job = Job(
-            id=org.counters.next_id("750"),
+            id=org.next_job_id(),
             operation=operation,
             query=text,
             object=source,

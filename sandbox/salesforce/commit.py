@@ -31,10 +31,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A platform event to be published after the commit."""
+    """A platform event to be published after the commit; `timed` names a field that gets the commit's time."""
 
     event: str
     fields: dict[str, Value]
+    timed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

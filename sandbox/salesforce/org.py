@@ -13,7 +13,7 @@ from sandbox.salesforce.commit import Caller, Commit
 from sandbox.salesforce.eventbus import StoredEvent, Topic
 from sandbox.salesforce.journal import Journal, JournalError
 from sandbox.salesforce.publisher import Publisher
-from sandbox.salesforce.schema import Record, Value
+from sandbox.salesforce.schema import Record
 from sandbox.salesforce.store import Store
 from sandbox.salesforce.transaction import Counters, Transaction
 
@@ -61,8 +61,8 @@ class Org:
         return now - now % 1000 if self.behaviour.whole_seconds else now
 
     def _commit(self, tx: Transaction) -> None:
-        changes = tx.changes()
-        if not changes:
+        changes, notices = tx.changes(), tx.notices()
+        if not changes and not notices:
             return
         self.counters.commit_number = max(self.counters.commit_number + 1, self.clock.now_ms() * 1_000_000)
         commit = Commit(
@@ -72,7 +72,7 @@ class Org:
             user_id=tx.caller.user_id,
             origin=tx.caller.origin,
             changes=changes,
-            notices=tx.notices(),
+            notices=notices,
         )
         self._publish(self.publisher.events(commit), [(c.object, c.after) for c in changes])
 
@@ -84,13 +84,6 @@ class Org:
         self._journal.append(lines.SavedCommit(records, events, self._numbers()))
         self.bus.release(events)
 
-    def publish_platform(self, name: str, fields: dict[str, Value], caller: Caller) -> StoredEvent:
-        """Publish one platform event by the REST or control side."""
-        now = self._stamp()
-        event = self.publisher.number(self.publisher.platform(name, fields, caller.user_id, now), now)
-        self.publish([event])
-        return event
-
     def refresh_tip(self, topic: Topic) -> int:
         """The topic's newest position, renewed when it would otherwise age out; also drops what has aged out."""
         now = self.clock.now_ms()
@@ -100,6 +93,12 @@ class Org:
             topic.append(marker)
         topic.prune(now)
         return topic.tip()
+
+    def next_job_id(self) -> str:
+        """An id for something that is no record; remembered at once, so a restart cannot give it again."""
+        job_id = self.counters.next_id("750")
+        self._journal.append(self._numbers())
+        return job_id
 
     def load(self) -> bool:
         """Read the journal.  False for an org that is still empty."""

@@ -39,16 +39,14 @@ class Publisher:
         outgoing += [self._notice(commit, notice) for notice in commit.notices]
         return [self.number(event, commit.at_ms) for event in outgoing]
 
-    def number(self, event: Outgoing, at_ms: int, event_id: str = "") -> StoredEvent:
-        """Give an event its place in its topic's log."""
+    def number(self, event: Outgoing, at_ms: int) -> StoredEvent:
+        """Give an event its id and its place in its topic's log."""
         number = self.bus.topics[event.topic].next_number()
-        return StoredEvent(event.topic, number, at_ms, event_id or str(uuid.uuid4()), event.schema_id, event.payload)
+        return StoredEvent(event.topic, number, at_ms, str(uuid.uuid4()), event.schema_id, event.payload)
 
     def _notice(self, commit: Commit, notice: Notice) -> Outgoing:
-        fields = {"Occurred_At__c": commit.at_ms} | notice.fields
-        return self.platform(notice.event, fields, commit.user_id, commit.at_ms)
-
-    def platform(self, name: str, fields: dict[str, Value], user_id: str, at_ms: int) -> Outgoing:
-        """A platform event with these fields, made by this user."""
-        payload = self._encoders[name]({"CreatedDate": at_ms, "CreatedById": user_id} | fields)
-        return Outgoing(PLATFORM_EVENTS[name].topic, self._platform[name].id, payload)
+        fields: dict[str, Value] = {"CreatedDate": commit.at_ms, "CreatedById": commit.user_id, **notice.fields}
+        if notice.timed:
+            fields[notice.timed] = commit.at_ms
+        payload = self._encoders[notice.event](fields)
+        return Outgoing(PLATFORM_EVENTS[notice.event].topic, self._platform[notice.event].id, payload)

@@ -186,4 +186,4 @@ def _tell_status(tx: "Transaction", old: Record, record: Record) -> None:
         "Status__c": record.get("Status"),
         "Reason__c": record.get("Status_Reason__c"),
     }
-    tx.notify(Notice("Order_Status__e", fields))
+    tx.notify(Notice("Order_Status__e", fields, timed="Occurred_At__c"))

@@ -20,7 +20,8 @@ from sandbox.salesforce import identity, tls
 from sandbox.salesforce.bulk_jobs import BulkJobs
 from sandbox.salesforce.clock import Clock
 from sandbox.salesforce.control.app import make_app as make_control
-from sandbox.salesforce.instance import API_VERSION, Instance
+from sandbox.salesforce.identity import write_private
+from sandbox.salesforce.instance import API_VERSION, Instance, Spawn
 from sandbox.salesforce.org import Behaviour, Org, open_org
 from sandbox.salesforce.pubsub.server import start as start_grpc
 from sandbox.salesforce.rest.app import make_app as make_rest
@@ -30,6 +31,7 @@ from sandbox.salesforce.switch import Switch
 from sandbox.salesforce.usage import Usage
 
 _log = logging.getLogger("sandbox.salesforce")
+_USAGE = "usage.json"
 _GRACE_S = 1.0  # streams and requests in flight get this long at the end
 
 
@@ -66,7 +68,8 @@ async def serve(options: Options) -> None:
             task.add_done_callback(tasks.discard)
             return task
 
-        ready = await _open(options, stack, spawn)
+        instance, ready = await _open(options, stack, spawn)
+        spawn(_save_usage(instance), "save-usage")
         sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
         sys.stdout.flush()
         await stop.wait()
@@ -75,7 +78,21 @@ async def serve(options: Options) -> None:
             task.cancel()
 
 
-async def _open(options: Options, stack: AsyncExitStack, spawn: Any) -> dict[str, object]:
+async def _save_usage(instance: Instance) -> None:
+    """Once a second and at the end: what a kill may lose of the counts is a second's worth."""
+    path = instance.state_dir / _USAGE
+    saved = b""
+    try:
+        while True:
+            await asyncio.sleep(1)
+            if (now := instance.usage.saved()) != saved:
+                saved = now
+                write_private(path, saved)
+    finally:
+        write_private(path, instance.usage.saved())
+
+
+async def _open(options: Options, stack: AsyncExitStack, spawn: Spawn) -> tuple[Instance, dict[str, object]]:
     options.state_dir.mkdir(parents=True, exist_ok=True)
     who = identity.load_or_create(options.state_dir)
     key_file = identity.login_key_file(options.state_dir)
@@ -96,12 +113,13 @@ async def _open(options: Options, stack: AsyncExitStack, spawn: Any) -> dict[str
         state_dir=options.state_dir,
         spawn=spawn,
     )
+    instance.usage.load(options.state_dir / _USAGE)
     http, https = await _serve_http(instance, options, files, stack)
     control_address = await _serve_control(instance, options, stack)
     grpc_port, grpc_tls_port = await _serve_grpc(instance, options, files, stack)
     _log.info("ready: %d records", _count(org))
     shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host  # noqa: S104 - compared, not bound
-    return {
+    ready: dict[str, object] = {
         "ready": True,
         "http": f"http://{shown}:{http}",
         "https": f"https://{shown}:{https}",
@@ -116,6 +134,7 @@ async def _open(options: Options, stack: AsyncExitStack, spawn: Any) -> dict[str
         "org_id": who.org_id,
         "api_version": API_VERSION,
     }
+    return instance, ready
 
 
 async def _serve_http(

@@ -1,45 +1,53 @@
-"""What the org counts: API calls in a rolling day, query jobs, delivered events."""
+"""What the org counts: API calls, query jobs and events in rolling spans, kept over a restart."""
 
 from collections import Counter, deque
+from pathlib import Path
+
+import msgspec
 
 from sandbox.salesforce.clock import Clock
 
 _MINUTE_MS = 60_000
-_DAY_MINUTES = 24 * 60
+_DAY, _HOUR = 24 * 60, 60  # minutes
 
 
-class RollingDay:
-    """A count over the last 24 hours, kept in minutes."""
+class Rolling:
+    """A count over the last so many minutes."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, span: int) -> None:
         self._clock = clock
-        self._minutes: deque[tuple[int, int]] = deque()
+        self._span = span
         self._total = 0
+        self.minutes: deque[tuple[int, int]] = deque()
 
     def add(self, amount: int = 1) -> None:
         minute = self._clock.now_ms() // _MINUTE_MS
-        if self._minutes and self._minutes[-1][0] == minute:
-            self._minutes[-1] = (minute, self._minutes[-1][1] + amount)
+        if self.minutes and self.minutes[-1][0] == minute:
+            self.minutes[-1] = (minute, self.minutes[-1][1] + amount)
         else:
-            self._minutes.append((minute, amount))
+            self.minutes.append((minute, amount))
         self._total += amount
 
     def total(self) -> int:
-        oldest = self._clock.now_ms() // _MINUTE_MS - _DAY_MINUTES
-        while self._minutes and self._minutes[0][0] <= oldest:
-            self._total -= self._minutes.popleft()[1]
+        oldest = self._clock.now_ms() // _MINUTE_MS - self._span
+        while self.minutes and self.minutes[0][0] <= oldest:
+            self._total -= self.minutes.popleft()[1]
         return self._total
+
+    def restore(self, minutes: list[tuple[int, int]]) -> None:
+        self.minutes = deque(minutes)
+        self._total = sum(count for _, count in minutes)
 
 
 class Usage:
-    """Counters of one org since the process started."""
+    """The counters of one org.  Those of rolling spans are the org's, the others this process's."""
 
     def __init__(self, clock: Clock, daily_api_calls: int) -> None:
         self.daily_api_calls = daily_api_calls
-        self.api_calls = RollingDay(clock)
-        self.query_jobs = RollingDay(clock)
-        self.delivered_events = RollingDay(clock)
-        self.published_events = RollingDay(clock)
+        self.api_calls = Rolling(clock, _DAY)
+        self.query_jobs = Rolling(clock, _DAY)
+        self.delivered_events = Rolling(clock, _DAY)
+        self.published_events = Rolling(clock, _HOUR)
         self.calls_by_route: Counter[str] = Counter()
         self.delivered_by_topic: Counter[str] = Counter()
         self.streams_by_topic: Counter[str] = Counter()
@@ -58,3 +66,17 @@ class Usage:
     def limit_info(self) -> str:
         """The value of the Sforce-Limit-Info header."""
         return f"api-usage={self.api_calls.total()}/{self.daily_api_calls}"
+
+    def _spans(self) -> dict[str, Rolling]:
+        names = ("api_calls", "query_jobs", "delivered_events", "published_events")
+        return {name: getattr(self, name) for name in names}
+
+    def saved(self) -> bytes:
+        return msgspec.json.encode({name: list(rolling.minutes) for name, rolling in self._spans().items()})
+
+    def load(self, path: Path) -> None:
+        """Take over the counts of the process before this one, if there was one."""
+        if path.exists():
+            known = msgspec.json.decode(path.read_bytes(), type=dict[str, list[tuple[int, int]]])
+            for name, rolling in self._spans().items():
+                rolling.restore(known.get(name, []))

@@ -48,8 +48,9 @@ def make_app(instance: Instance) -> web.Application:
 
 @web.middleware
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Refuses names other than this machine's (a page elsewhere could point its own at 127.0.0.1) and maps refusals."""
-    if (request.url.host or "") not in _LOCAL_HOSTS:
+    """Refuses pages of other origins and names other than this machine's, which such a page could point here."""
+    origin = request.headers.get("Origin", f"http://{request.host}")
+    if (request.url.host or "") not in _LOCAL_HOSTS or origin != f"http://{request.host}":
         return _json([{"errorCode": "FORBIDDEN", "message": "local callers only"}], 403)
     try:
         return await handler(request)

@@ -37,7 +37,7 @@ def _one(instance: Instance, topic: Topic, event: Any, accepted: list[StoredEven
         error = pb.Error(code=pb.ErrorCode.PUBLISH, msg=problem)
         return pb.PublishResult(error=error, correlation_key=event.id)
     outgoing = Outgoing(topic.name, event.schema_id, event.payload)
-    stored = instance.org.publisher.number(outgoing, instance.org.clock.now_ms(), event.id)
+    stored = instance.org.publisher.number(outgoing, instance.org.clock.now_ms())
     accepted.append(stored)
     return pb.PublishResult(replay_id=replay.encode(stored.number), correlation_key=event.id)
 

@@ -85,7 +85,7 @@ class PubSub(pb_grpc.PubSubServicer):
 async def start(
     instance: Instance, host: str, port: int, tls_port: int, files: TlsFiles
 ) -> tuple[grpc.aio.Server, int, int]:
-    """The running server and the ports it got."""
+    """The running server and the ports it got.  Raises OSError for one in use."""
     server = grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 0),  # a port in use is an error, not shared
@@ -95,8 +95,11 @@ async def start(
     )
     pb_grpc.add_PubSubServicer_to_server(PubSub(instance), server)  # type: ignore[no-untyped-call]
     credentials = grpc.ssl_server_credentials([(_read(files.key), _read(files.certificate))])
-    plain = server.add_insecure_port(f"{host}:{port}")
-    secure = server.add_secure_port(f"{host}:{tls_port}", credentials)
+    try:
+        plain = server.add_insecure_port(f"{host}:{port}")
+        secure = server.add_secure_port(f"{host}:{tls_port}", credentials)
+    except RuntimeError as error:
+        raise OSError(f"gRPC port {port} or {tls_port} on {host} cannot be bound: {error}") from error
     await server.start()
     return server, plain, secure
 

@@ -34,6 +34,7 @@ class Subscription:
         self._half_closed = False
         self._fault: Fault | None = None
         self._rpc_id = str(uuid.uuid4())
+        self._answered = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         first = await anext(aiter(self._requests), None)
@@ -96,10 +97,14 @@ class Subscription:
                 await self._send(topic, [], position)
 
     async def _wait(self) -> bool:
-        """False when the time for a keepalive, or the patience with a client without credit, has run out."""
+        """False when the time for a keepalive, or the patience with a client without credit, has run out.
+
+        Both count from the last answer: a client that keeps asking does not put them off.
+        """
         behaviour = self._instance.org.behaviour
+        span = behaviour.keepalive_s if self._credit else behaviour.zero_credit_s
         try:
-            async with asyncio.timeout(behaviour.keepalive_s if self._credit else behaviour.zero_credit_s):
+            async with asyncio.timeout_at(self._answered + span):
                 await self._wake.wait()
         except TimeoutError:
             return self._wake.is_set()
@@ -114,6 +119,7 @@ class Subscription:
             pending_num_requested=self._credit,
         )
         await self._context.write(answer)
+        self._answered = asyncio.get_running_loop().time()
         if events:
             self._instance.usage.count_delivery(topic.name, len(events))
 

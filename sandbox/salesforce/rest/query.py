@@ -1,5 +1,6 @@
 """SOQL over REST: pages of rows, and cursors that hold a snapshot of the rest."""
 
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Cursors:
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, _Cursor] = OrderedDict()
-        self._made = 0
+        self._made = secrets.randbelow(62**8)  # a locator from before a restart must lead nowhere
 
     def add(self, cursor: _Cursor) -> str:
         self._made += 1

@@ -50,6 +50,9 @@ class Client:
     def subscribe(self) -> Stream:
         return Stream(self.stub.Subscribe(metadata=self.headers))
 
+    def publish_stream(self) -> Any:
+        return self.stub.PublishStream(metadata=self.headers)
+
     async def schema(self, schema_id: str) -> str:
         info = await self.stub.GetSchema(pb.SchemaRequest(schema_id=schema_id), metadata=self.headers)
         return str(info.schema_json)

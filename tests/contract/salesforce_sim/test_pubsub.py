@@ -1,5 +1,6 @@
 """Credit, keepalive, replay and errors of the Pub/Sub API."""
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -10,6 +11,8 @@ import grpc
 import grpc.aio
 import pytest
 
+from sandbox.salesforce import avro
+from sandbox.salesforce.generated import pubsub_api_pb2 as pb
 from tests.contract.salesforce_sim.pubsub_client import CUSTOM, EARLIEST, Client, Stream, pubsub
 from tests.contract.salesforce_sim.simulator import Simulator, running
 
@@ -80,6 +83,37 @@ async def test_a_quiet_stream_gets_a_position_it_can_resume_from(tmp_path: Path)
             events = await resumed.events(1)
 
     assert events[0].replay_id > keepalive.latest_replay_id
+
+
+async def test_asking_for_more_does_not_put_a_keepalive_off(tmp_path: Path) -> None:
+    with running(tmp_path / "org", "--keepalive", "0.5") as sim:
+        async with pubsub(sim) as client:
+            stream = client.subscribe()
+            await stream.ask(_ORDERS, 1)
+            answer = asyncio.create_task(stream.answer())
+            while not answer.done():
+                await stream.ask(_ORDERS, 1)
+                await asyncio.sleep(0.05)
+
+    assert not (await answer).events
+
+
+async def test_a_stream_of_publish_requests_is_answered_one_by_one(sim: Simulator) -> None:
+    async with pubsub(sim) as client:
+        topic = await client.topic(_STATUS)
+        write = avro.writer(await client.schema(topic.schema_id))
+        payload = write({"CreatedDate": 1, "CreatedById": "005000000000001AAA", "Status__c": "Draft"})
+        good = pb.ProducerEvent(id="one", schema_id=topic.schema_id, payload=payload)
+        bad = pb.ProducerEvent(id="two", schema_id=topic.schema_id, payload=b"\x01")
+        stream = client.publish_stream()
+        await stream.write(pb.PublishRequest(topic_name=_STATUS, events=[good, bad]))
+        first = await stream.read()
+        await stream.write(pb.PublishRequest(events=[good]))
+        second = await stream.read()
+
+    assert [r.correlation_key for r in first.results] == ["one", "two"]
+    assert first.results[1].error.code == pb.ErrorCode.PUBLISH
+    assert second.results[0].replay_id > first.results[0].replay_id
 
 
 async def test_a_stream_without_credit_is_closed(tmp_path: Path) -> None:

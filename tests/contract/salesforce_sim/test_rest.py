@@ -203,6 +203,22 @@ def test_bulk_refuses_aggregates(sim: Simulator) -> None:
     assert sim.call("POST", "/jobs/query", json=body).status_code == 400
 
 
+def test_a_platform_event_of_an_undone_composite_is_not_published(sim: Simulator) -> None:
+    topic, before = "/event/Order_Status__e", sim.do("GET", "/state")["published_events"]
+    parts = [_part(sim, "event", {"Status__c": "Draft"}, "/sobjects/Order_Status__e"), _part(sim, "bad", {})]
+    for _ in range(2):
+        sim.call("POST", "/composite", json={"allOrNone": True, "compositeRequest": parts})
+        parts.pop()
+
+    assert sim.do("GET", "/state")["published_events"][topic] == before[topic] + 1
+
+
+def test_the_control_endpoint_refuses_other_origins(sim: Simulator) -> None:
+    headers = {"Origin": "http://attacker.example"}
+
+    assert requests.post(sim.control + "/switch", data="{}", headers=headers, timeout=10).status_code == 403
+
+
 def test_the_control_endpoint_refuses_other_names(sim: Simulator) -> None:
     answer = requests.get(sim.control + "/state", headers={"Host": "attacker.example"}, timeout=10)
 

@@ -59,12 +59,33 @@ async def test_a_finished_query_job_can_be_paged_on(state_dir: Path) -> None:
         first = sim.call("GET", f"/jobs/query/{job}/results", params={"maxRecords": 100})
 
     with running(state_dir) as sim:
+        other = sim.call("POST", "/jobs/query", json=body).json()["id"]
         params = {"locator": first.headers["Sforce-Locator"], "maxRecords": 100}
         second = sim.call("GET", f"/jobs/query/{job}/results", params=params)
 
+    assert other != job
     assert second.headers["Sforce-NumberOfRecords"] == "52"
     assert second.headers["Sforce-Locator"] == "null"
     assert not set(first.text.splitlines()[1:]) & set(second.text.splitlines()[1:])
+
+
+def test_a_port_in_use_is_named(state_dir: Path) -> None:
+    with running(state_dir) as sim:
+        port = sim.grpc.rpartition(":")[2]
+        options = ["--state-dir", f"{state_dir}-2", "--grpc-port", port]
+        command = [sys.executable, "-m", "sandbox.salesforce", *options]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+    assert second.returncode == 1
+    assert port in second.stderr.splitlines()[-1]
+
+
+def test_what_was_used_of_the_day_is_still_used_after_a_restart(state_dir: Path) -> None:
+    with running(state_dir) as sim:
+        for _ in range(3):
+            sim.call("GET", "/limits")
+    with running(state_dir) as sim:
+        assert sim.call("GET", "/limits").headers["Sforce-Limit-Info"] == "api-usage=4/100000"
 
 
 def test_a_second_process_on_the_same_state_is_refused(state_dir: Path) -> None:
@@ -73,4 +94,5 @@ def test_a_second_process_on_the_same_state_is_refused(state_dir: Path) -> None:
         second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
     assert second.returncode == 1
+    assert "Traceback" not in second.stderr
     assert "in use by another process" in second.stderr
