@@ -37,3 +37,9 @@ SELECT 'sf_order_shadow', extract(epoch FROM now() - min(updated_at))::float8 FR
 -- name: hidden_count: kept and not shown
 SELECT object, reason, count(*) AS records, extract(epoch FROM now() - min(since))::float8 AS oldest
 FROM sf_hidden GROUP BY object, reason;
+
+-- name: outbox_waiting: batches of some partitions whose tags are not told yet
+SELECT b.topic, b.partition, b.next_offset
+FROM cache_outbox b
+JOIN unnest($1::text[], $2::integer[]) AS mine (topic, partition) USING (topic, partition)
+ORDER BY b.next_offset;
