@@ -6,19 +6,20 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from schemas import mapping
-from services.kernel import auth, health, metrics, postgres
+from services.kernel import auth, health, metrics, postgres, valkey
 from services.kernel.clock import SYSTEM
 from services.kernel.health import Gate, Health
-from services.notifier import pulse
+from services.notifier import pulse, routes
 from services.notifier.hub import Hub
 from services.notifier.metrics import Metrics
 from services.notifier.reader import Reader
-from services.notifier.routes import Routes
 from services.notifier.settings import Settings
 from services.notifier.snapshot import Snapshots
+from services.notifier.tickets import Tickets
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +34,19 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         verifier = await stack.enter_async_context(auth.verifier(settings.auth))
         snapshots = Snapshots(pool, mapping.load(settings.mapping_file).order_status)
         reader = _reader(hub, snapshots)
-        routes = Routes(hub, reader, snapshots, verifier)
+        tickets = Tickets(await stack.enter_async_context(valkey.client(settings.valkey)))
+        public = routes.application(hub, reader, snapshots, verifier, tickets)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(reader.run(), name="notifier.reader"),
                 tasks.create_task(pulse.heartbeats(hub), name="notifier.heartbeats"),
                 tasks.create_task(pulse.waiting_sockets(hub), name="notifier.sockets"),
                 tasks.create_task(pulse.gaps(hub, reader, snapshots), name="notifier.gaps"),
+                tasks.create_task(pulse.owners(hub, snapshots), name="notifier.owners"),
+                tasks.create_task(pulse.used_tickets(hub, tickets), name="notifier.tickets"),
                 tasks.create_task(pulse.lag(hub, reader), name="notifier.lag"),
             ]
-            await _serve(settings, hub, checks, routes, registry, stop)
+            await _serve(settings, hub, checks, public, registry, stop)
             for task in background:
                 task.cancel()
 
@@ -51,13 +55,13 @@ async def _serve(
     settings: Settings,
     hub: Hub,
     checks: Health,
-    routes: Routes,
+    public: web.Application,
     registry: CollectorRegistry,
     stop: asyncio.Event,
 ) -> None:
     async with (
         health.admin_server(settings.admin, checks, registry) as admin_port,
-        health.served(routes.application(), settings.host, settings.port) as port,
+        health.served(public, settings.host, settings.port) as port,
     ):
         log.info("listening", extra={"action": "listening", "port": port, "admin_port": admin_port})
         await stop.wait()

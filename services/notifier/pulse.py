@@ -7,18 +7,24 @@ import contextlib
 import random
 
 from services.kernel.errors import Retryable
-from services.notifier import sse
+from services.notifier.account_stream import AccountStream
 from services.notifier.hub import Hub
-from services.notifier.log import beat
+from services.notifier.log import Log, beat
 from services.notifier.reader import Reader
-from services.notifier.registry import SLOTS
+from services.notifier.registry import SLOTS, Stream
 from services.notifier.snapshot import Snapshots
 from services.notifier.streams import OrderStream
+from services.notifier.tickets import Tickets
 
 FLUSH_SECONDS = 0.05
 STUCK_SECONDS = 30.0
 """A socket that takes nothing for so long is cut; its client resumes by its cursor."""
 HEAL_SECONDS = 1.0
+OWNERS_SECONDS = 0.5
+OWNERS_AT_ONCE = 500
+TICKETS_SECONDS = 1.0
+REPLACED_MS = 30_000
+"""Two browsers with one ticket take turns, slowly."""
 LAG_SECONDS = 5.0
 
 
@@ -39,20 +45,46 @@ async def gaps(hub: Hub, reader: Reader, snapshots: Snapshots) -> None:
     """Heal streams with a gap as soon as Postgres has what they lack."""
     while True:
         await asyncio.sleep(HEAL_SECONDS)
-        open_gaps = [stream for stream in hub.registry if stream.hole_until is not None]
+        open_gaps = [stream for stream in hub.registry if stream.has_gap]
         if open_gaps and reader.log is not None:
             with contextlib.suppress(Retryable):
-                applied = await snapshots.positions(reader.log.epoch)
-                for stream in open_gaps:
-                    if isinstance(stream, OrderStream):
-                        await _heal(stream, hub, reader, snapshots, applied)
+                await _heal(open_gaps, hub, reader.log, snapshots)
 
 
-async def _heal(stream: OrderStream, hub: Hub, reader: Reader, snapshots: Snapshots, applied: dict[int, int]) -> None:
-    if reader.log is None or stream.hole_until is None or applied.get(stream.partition, 0) < stream.hole_until:
-        return
-    if stream.heal(await snapshots.order(stream.order_id, stream.partition, reader.log.epoch)):
-        hub.metrics.healed.inc()
+async def _heal(streams: list[Stream], hub: Hub, log: Log, snapshots: Snapshots) -> None:
+    applied = await snapshots.positions(log.epoch)
+    for stream in streams:
+        healed = False
+        if isinstance(stream, AccountStream):
+            healed = stream.heal(await snapshots.account(stream.account_id, len(log.rings), log.epoch))
+        elif isinstance(stream, OrderStream) and applied.get(stream.partition, 0) >= (stream.hole_until or 0):
+            healed = stream.heal(await snapshots.order(stream.order_id, stream.partition, log.epoch))
+        hub.metrics.healed.inc(healed)
+
+
+async def owners(hub: Hub, snapshots: Snapshots) -> None:
+    """Ask for the accounts of orders whose records name none."""
+    while True:
+        await asyncio.sleep(OWNERS_SECONDS)
+        wanted = hub.unowned.orders(OWNERS_AT_ONCE)
+        if wanted:
+            with contextlib.suppress(Retryable):
+                found = await snapshots.owners(wanted)
+                for order_id, account_id in found.items():
+                    hub.learn(order_id, account_id)
+                hub.unowned.let_go([order for order in wanted if order not in found], hub.clock.monotonic())
+
+
+async def used_tickets(hub: Hub, tickets: Tickets) -> None:
+    """Close streams whose ticket has been used again, here or on another instance."""
+    while True:
+        await asyncio.sleep(TICKETS_SECONDS)
+        if hub.ticketed:
+            with contextlib.suppress(Retryable):
+                turns = await tickets.turns(list({use.key for use in hub.ticketed.values()}))
+                for stream, use in list(hub.ticketed.items()):
+                    if turns.get(use.key, use.turn) > use.turn:
+                        hub.send_away(stream, "replaced", REPLACED_MS)
 
 
 async def lag(hub: Hub, reader: Reader) -> None:
@@ -73,8 +105,7 @@ async def goodbyes(hub: Hub, window: float) -> None:
         wait = began + window * number / len(streams) - loop.time()
         if wait > 0:
             await asyncio.sleep(wait)
-        stream.tell("stream", sse.encode({"resume": "later", "reason": "drain"}), hub.retry_ms(0.1, 0.5))
-        stream.wire.end("drain")
+        hub.send_away(stream, "drain", hub.retry_ms(0.1, 0.5))
     while len(hub.registry):
         for stream in hub.registry:
             stream.wire.end("drain")

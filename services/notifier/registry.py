@@ -24,12 +24,13 @@ class Stream(Protocol):
     @property
     def wire(self) -> Wire: ...
     @property
-    def hole_until(self) -> int | None: ...
+    def has_gap(self) -> bool: ...
     @property
     def waiting(self) -> bool: ...
     @property
     def is_ahead(self) -> bool: ...
     def offer(self, entry: Entry) -> None: ...
+    def adopt(self, entry: Entry) -> None: ...
     def flush(self) -> bool: ...
     def beat(self, data: bytes) -> None: ...
     def tell(self, event: str, data: bytes, retry_ms: int | None = None) -> None: ...
@@ -48,6 +49,7 @@ class Registry:
         self._waiting: dict[Stream, float] = {}
         self._ahead: set[Stream] = set()
         self._of_account: Counter[str] = Counter()
+        self._of_kind: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -59,6 +61,7 @@ class Registry:
         """From now on the stream hears of these keys; its first heartbeat comes one interval later."""
         self._keys[stream] = keys
         self._of_account[stream.account_id] += 1
+        self._of_kind[stream.kind] += 1
         for key in keys:
             self._by_key.setdefault(key, set()).add(stream)
         self._slot_of[stream] = self._now
@@ -76,6 +79,7 @@ class Registry:
                 del self._by_key[key]
         self._slots[self._slot_of.pop(stream)].discard(stream)
         self._of_account -= Counter((stream.account_id,))
+        self._of_kind -= Counter((stream.kind,))
         self._waiting.pop(stream, None)
         self._ahead.discard(stream)
 
@@ -83,18 +87,22 @@ class Registry:
         """Streams that an account has open here."""
         return self._of_account[account_id]
 
-    def dispatch(self, entry: Entry, account_id: str | None) -> int:
-        """Offer a record to whoever listens to its order or its account; says to how many."""
-        listeners = self._listeners(entry.order_id, account_id)
+    def dispatch(self, entry: Entry, *keys: str | None) -> int:
+        """Offer a record to whoever listens to one of these keys; says to how many."""
+        listeners = [stream for key in keys if key is not None for stream in self._by_key.get(key, ())]
         for stream in listeners:
             stream.offer(entry)
             self._note(stream)
         return len(listeners)
 
-    def _listeners(self, order_id: str, account_id: str | None) -> list[Stream]:
-        of_order = self._by_key.get(order_id, ())
-        of_account = self._by_key.get(account_id, ()) if account_id else ()
-        return [*of_order, *of_account]
+    def adopt(self, entry: Entry, account_id: str) -> None:
+        """Hand an earlier record, whose owner has become known, to the account's own streams."""
+        for stream in self._by_key.get(account_id, ()):
+            stream.adopt(entry)
+            self._note(stream)
+
+    def of_kind(self, kind: str) -> int:
+        return self._of_kind[kind]
 
     def settle(self) -> None:
         """After a batch of the log: streams whose clients had read further than this instance compare."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -60,6 +60,7 @@ class Ring:
         self._entries: list[Entry] = []
         self._head = 0
         self._by_order: dict[str, deque[Entry]] = {}
+        self._of_account: dict[str, Counter[str]] = {}
 
     def __len__(self) -> int:
         return len(self._entries) - self._head
@@ -69,6 +70,8 @@ class Ring:
             raise ValueError(f"offset {entry.offset} comes after {self.pos} has been reached")
         self._entries.append(entry)
         self._by_order.setdefault(entry.order_id, deque()).append(entry)
+        if entry.account_id is not None:
+            self._of_account.setdefault(entry.account_id, Counter())[entry.order_id] += 1
         self.bytes += entry.size
         self.pos = entry.offset + 1
         while self.bytes > self._most_bytes:
@@ -91,6 +94,10 @@ class Ring:
         entries = reversed(self._by_order.get(order_id, ()))
         return next((entry.account_id for entry in entries if entry.account_id is not None), None)
 
+    def orders_of(self, account_id: str) -> list[str]:
+        """Orders that an entry here names as the account's."""
+        return list(self._of_account.get(account_id, ()))
+
     def fp_below(self, offset: int) -> int | None:
         """Fingerprint of the last record below an offset in [base, pos]; None where it is not known."""
         if not self.base <= offset <= self.pos:
@@ -112,6 +119,16 @@ class Ring:
         of_order.popleft()
         if not of_order:
             del self._by_order[oldest.order_id]
+        if oldest.account_id is not None:
+            self._forget_owner(oldest.account_id, oldest.order_id)
         if self._head > 1024 and self._head * 2 > len(self._entries):
             del self._entries[: self._head]
             self._head = 0
+
+    def _forget_owner(self, account_id: str, order_id: str) -> None:
+        orders = self._of_account[account_id]
+        orders[order_id] -= 1
+        if not orders[order_id]:
+            del orders[order_id]
+        if not orders:
+            del self._of_account[account_id]

@@ -16,6 +16,7 @@ from schemas.versions import LOWEST_STATUS, StatusVersion
 from services.kernel import postgres
 from services.kernel.errors import Retryable
 from services.notifier import sse
+from services.notifier.account_verdict import AccountSnapshot
 from services.notifier.content import Content
 from services.notifier.verdict import Snapshot, State
 
@@ -28,6 +29,10 @@ PATIENCE_SECONDS = 3.0
 
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """Whatever keeps an answer from coming, a missing table included: the client is to come again, never to stop."""
+
+
+MOST_ORDERS = 500
+"""Orders in the snapshot of an account, the most recently changed ones."""
 
 
 class PostgresAway(Retryable):
@@ -55,6 +60,19 @@ class Snapshots:
     async def positions(self, epoch: str) -> dict[int, int]:
         rows = await self._fetch("positions", self._topic, epoch)
         return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def account(self, account_id: str, partitions: int, epoch: str) -> AccountSnapshot:
+        rows = await self._fetch("account_state", account_id, self._topic, epoch, MOST_ORDERS)
+        found = {row["order_id"]: self._state(row["order_id"], row) for row in rows if row["order_id"] is not None}
+        positions = rows[0]["positions"]
+        return AccountSnapshot(
+            {order: state for order, state in found.items() if state is not None},
+            tuple(positions.get(str(partition), 0) for partition in range(partitions)),
+        )
+
+    async def owners(self, order_ids: list[str]) -> dict[str, str]:
+        rows = await self._fetch("owners", order_ids)
+        return {row["order_id"]: row["account_id"] for row in rows}
 
     async def _fetch(self, name: str, *arguments: object) -> list[Any]:
         try:

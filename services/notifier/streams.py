@@ -86,6 +86,9 @@ class OrderStream:
         else:
             self._send(entry, 0)
 
+    def adopt(self, entry: Entry) -> None:
+        """Of no concern to a stream that hears of its order by the order's id."""
+
     def flush(self) -> bool:
         """Write what waits, once the wire takes it again; True when nothing waits any more."""
         if self._newest is None:
@@ -129,6 +132,10 @@ class OrderStream:
     def is_ahead(self) -> bool:
         """Whether the client has read further than this instance."""
         return self._ahead is not None
+
+    @property
+    def has_gap(self) -> bool:
+        return self.hole_until is not None
 
     def check_ahead(self) -> None:
         """Once the instance has read up to the client's place: was it of this log? Else the stream has a gap."""

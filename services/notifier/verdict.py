@@ -8,7 +8,7 @@ and the ring have no hole between them, else there is a gap, and the cursor says
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from schemas.versions import StatusVersion
 from services.notifier.content import Content
@@ -56,13 +56,27 @@ class Plan:
     hole_until: int | None = None
 
 
-def is_of_this_log(ring: Ring, cursor: OrderCursor, end: int) -> bool:
-    """Whether the cursor's place is one that this log has had, as far as this instance can tell."""
-    if cursor.next > max(end, ring.pos):
+class Position(Protocol):
+    """A place in a partition, with the fingerprint of the record below it."""
+
+    @property
+    def next(self) -> int: ...
+    @property
+    def fp(self) -> int: ...
+
+
+def is_of_this_log(ring: Ring, place: Position, end: int) -> bool:
+    """Whether the place is one that this log has had, as far as this instance can tell."""
+    if place.next > max(end, ring.pos):
         return False
-    if not ring.base <= cursor.next <= ring.pos:
+    if not ring.base <= place.next <= ring.pos:
         return True
-    return ring.fp_below(cursor.next) == cursor.fp
+    return ring.fp_below(place.next) == place.fp
+
+
+def is_held(ring: Ring, place: Position, end: int) -> bool:
+    """Whether everything from the place on is in the ring, or still to come."""
+    return place.next >= ring.base and is_of_this_log(ring, place, end)
 
 
 def decide(ring: Ring, cursor: OrderCursor | None, end: int, snapshot: Snapshot | None) -> Plan | None:
@@ -70,7 +84,7 @@ def decide(ring: Ring, cursor: OrderCursor | None, end: int, snapshot: Snapshot 
 
     end: the log's end, asked afresh where the cursor is ahead of this instance
     """
-    if cursor is not None and not cursor.hole and cursor.next >= ring.base and is_of_this_log(ring, cursor, end):
+    if cursor is not None and not cursor.hole and is_held(ring, cursor, end):
         return _exact(ring, cursor)
     if snapshot is None:
         return None
