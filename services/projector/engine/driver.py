@@ -29,6 +29,8 @@ from services.projector.engine.guard import Extent
 from services.projector.log import Place
 
 log = logging.getLogger(__name__)
+_FAUST_LOG = logging.getLogger("faust.projector")
+"""Where Faust's own chatter goes, with the rest of Faust's."""
 
 PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread": (
@@ -89,6 +91,7 @@ class Tuning:
 class Thread(driver.AIOKafkaConsumerThread):
     """The consumer's own thread: heartbeats go on whatever the projector waits for."""
 
+    logger = _FAUST_LOG
     app: App
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -162,6 +165,7 @@ class Thread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Fetches, seeks and commits by offsets that live in Postgres."""
 
+    logger = _FAUST_LOG
     app: App
     _thread: Thread
     _session = 0
@@ -251,6 +255,7 @@ class Transport(driver.Transport):
 class App(faust.App):
     """A Faust app that keeps nothing on disk, serves no web, and reads as `Consumer` does."""
 
+    logger = _FAUST_LOG
     tuning: Tuning
     desk: Desk
 
@@ -297,7 +302,12 @@ def build(tuning: Tuning, desk: Desk) -> App:
 
     @app.agent(topic, name="project", concurrency=1, supervisor_strategy=CrashingSupervisor)
     async def project(stream: Any) -> None:
-        await desk.run(stream.channel.queue)
+        try:
+            await desk.run(stream.channel.queue)
+        except StopAsyncIteration:
+            # Thrown into the channel when the stream is stopped; anything else that ends the agent is a crash.
+            if not app.should_stop:
+                raise
 
     return app
 

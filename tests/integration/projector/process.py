@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -36,6 +37,8 @@ class Stage:
     connection: asyncpg.Connection
     tmp: Path
     started: list[Process] = field(default_factory=list)
+    # A group of its own: members that an earlier test killed are waited for.
+    group: str = field(default_factory=lambda: f"projector-{secrets.token_hex(4)}")
 
     def environment(self, **more: str) -> dict[str, str]:
         return {
@@ -46,6 +49,7 @@ class Stage:
             "UMBRA_ADMIN_PORT": "0",
             "UMBRA_LOG_FORMAT": "json",
             "UMBRA_PROJECTOR_SESSION_SECONDS": "6",
+            "UMBRA_PROJECTOR_GROUP": self.group,
             **more,
         }
 
