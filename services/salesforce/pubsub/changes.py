@@ -245,7 +245,8 @@ def _canonical(field: Field, raw: Any) -> Value:
     try:
         return scalar_from_avro(field.type, raw)
     except ValueError as error:
-        raise ValueError(f"{field.name} is mapped as {field.type}: {error}") from error
+        # Without the value: this sentence is kept with the dead letters.
+        raise ValueError(f"{field.name} is mapped as {field.type}, its value is none") from error
 
 
 def _change(

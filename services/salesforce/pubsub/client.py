@@ -68,7 +68,7 @@ class PubSub:
             else {"replay_preset": pb.ReplayPreset.EARLIEST}
         )
         call = self._stub.Subscribe(metadata=_metadata(token))
-        subscription = Subscription(call, topic, lambda error: self._note(error, token))
+        subscription = Subscription(call, topic, lambda error: self._note(error, token), self.org_clock.now_ms)
         try:
             await subscription.ask(credit, **start)
             yield subscription

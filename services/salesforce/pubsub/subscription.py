@@ -34,19 +34,24 @@ class Fetched:
     """One response.
 
     latest: a position from which all events so far lie behind; without deliveries it is the topic's newest
+    received_ms: when it was received, by the org's clock at the earliest
     """
 
     deliveries: tuple[Delivery, ...]
     latest: bytes
+    received_ms: int
 
 
 class Subscription:
     """Reads ahead of its owner by what it has credit for, and not more."""
 
-    def __init__(self, call: Any, topic: str, ended: Callable[[PubSubError], None]) -> None:
+    def __init__(
+        self, call: Any, topic: str, ended: Callable[[PubSubError], None], org_now_ms: Callable[[], int]
+    ) -> None:
         self._call = call
         self._topic = topic
         self._ended = ended
+        self._org_now_ms = org_now_ms
         self._arrived: asyncio.Queue[Fetched | PubSubError] = asyncio.Queue(_HELD)
         self._reader = asyncio.create_task(self._read(), name=f"subscription {topic}")
 
@@ -79,7 +84,7 @@ class Subscription:
     async def _read(self) -> None:
         try:
             while (response := await self._call.read()) is not grpc.aio.EOF:
-                await self._arrived.put(_fetched(response))
+                await self._arrived.put(_fetched(response, self._org_now_ms()))
             error: PubSubError = Interrupted("OK", "the service ended the stream")
         except grpc.aio.AioRpcError as failure:
             error = failure_of(failure)
@@ -87,9 +92,9 @@ class Subscription:
         await self._arrived.put(error)
 
 
-def _fetched(response: Any) -> Fetched:
+def _fetched(response: Any, received_ms: int) -> Fetched:
     deliveries = tuple(Delivery(item.replay_id, item.event.schema_id, item.event.payload) for item in response.events)
-    return Fetched(deliveries, response.latest_replay_id)
+    return Fetched(deliveries, response.latest_replay_id, received_ms)
 
 
 def failure_of(error: grpc.aio.AioRpcError) -> PubSubError:

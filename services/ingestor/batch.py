@@ -1,0 +1,124 @@
+"""Everything that one transaction says of what arrived: changes, statuses, holes, dead letters, and the new position.
+
+Pure but for the schemas, which are fetched when they are not known yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas import versions
+from schemas.events import DeadLetter, OrderStatus, RecordChange, Watermark
+from schemas.mapping import Mapping
+from services.ingestor import position as positions
+from services.ingestor import reading
+from services.ingestor.position import Position
+from services.ingestor.reading import Said
+from services.salesforce.pubsub.avro import EventSchema, Undecodable
+from services.salesforce.pubsub.errors import SchemaRefused
+from services.salesforce.pubsub.subscription import Delivery, Fetched
+
+GetSchema = Callable[[str], Awaitable[EventSchema]]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What arrived together, in order.
+
+    position: after all of it
+    newest: by the org's clock, up to when it covers the topic; None when it holds nothing new
+    went_back: deliveries of a position long passed; they are written again and move nothing
+    """
+
+    position: Position
+    changes: list[RecordChange] = field(default_factory=list)
+    statuses: list[OrderStatus] = field(default_factory=list)
+    holes: list[Watermark] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    deliveries: int = 0
+    went_back: int = 0
+    newest: datetime | None = None
+
+    def add(self, said: Said, delivery: Delivery) -> None:
+        self.changes += said.changes
+        self.statuses += said.statuses
+        self.holes += said.holes
+        self._reach(delivery.replay_id, said.at)
+
+    def add_undecodable(self, letter: DeadLetter, hole: Watermark | None, delivery: Delivery) -> None:
+        """When it happened is not known; what comes after it will move the time on."""
+        self.letters.append(letter)
+        self.holes += [hole] if hole else []
+        if delivery.replay_id:
+            self.position = Position(replay_id=delivery.replay_id.hex(), event_at=self.position.event_at)
+
+    def add_quiet(self, latest: bytes, until: datetime) -> None:
+        self._reach(latest, until)
+
+    def _reach(self, replay_id: bytes, at: datetime) -> None:
+        self.went_back += positions.went_back(self.position, at)
+        self.position = positions.advanced(self.position, replay_id, at)
+        self.newest = at if self.newest is None else max(self.newest, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Turns what arrived on one topic into batches."""
+
+    salesforce_topic: str
+    mapping: Mapping
+    schema: GetSchema
+
+    async def read(self, arrived: Iterable[Fetched], start: Position, now: datetime) -> Batch:
+        """Raises what fetching a schema raises, but for a schema that Salesforce does not give out."""
+        batch = Batch(start)
+        for fetched in arrived:
+            batch.deliveries += len(fetched.deliveries)
+            for delivery in fetched.deliveries:
+                await self._add(batch, delivery, fetched.received_ms, now)
+            if not fetched.deliveries:
+                batch.add_quiet(fetched.latest, versions.moment(fetched.received_ms))
+        return batch
+
+    async def _add(self, batch: Batch, delivery: Delivery, received_ms: int, now: datetime) -> None:
+        try:
+            schema = await self.schema(delivery.schema_id)
+            said = reading.read(delivery, schema, self.salesforce_topic, self.mapping)
+        except (Undecodable, SchemaRefused) as error:
+            letter = self._letter(delivery, batch.position, str(error), now)
+            batch.add_undecodable(letter, self._hole(delivery, batch.position, received_ms), delivery)
+        else:
+            batch.add(said, delivery)
+
+    def _letter(self, delivery: Delivery, before: Position, why: str, now: datetime) -> DeadLetter:
+        return DeadLetter(
+            stage="decode",
+            reason=why,
+            seen_at=now,
+            topic=self.salesforce_topic,
+            replay_id=delivery.replay_id.hex(),
+            before_replay_id=before.replay_id,
+            schema_id=delivery.schema_id,
+        )
+
+    def _hole(self, delivery: Delivery, before: Position, received_ms: int) -> Watermark | None:
+        """From the event before it to now: its own time is among what cannot be read."""
+        entity = reading.object_of(self.salesforce_topic)
+        if entity is None:
+            return None
+        return Watermark(
+            object=entity,
+            basis="hole",
+            origin="cdc",
+            hole_id=f"undecodable:{delivery.replay_id.hex()}",
+            hole_from=None if before.event_at is None else covered_until(before.event_at),
+            hole_to=versions.moment(received_ms),
+            reason="undecodable",
+        )
+
+
+def covered_until(newest: datetime) -> datetime:
+    """Up to when an object is covered once all that happened up to `newest` is in the log, less the late visibility."""
+    return versions.moment(versions.millis(newest) - versions.LATE_VISIBILITY_MS)

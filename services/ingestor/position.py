@@ -1,0 +1,50 @@
+"""Where a stream stands: the newest position whose changes are in the log, and up to when that covers it. Pure.
+
+Replay ids are opaque: that a position went back shows only by the times of its events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from schemas.events import Checkpoint
+
+TOLERANCE = timedelta(seconds=60)
+"""Commit times of one stream come from many clocks and may step back a little; a position that went back does more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """replay_id: hex, None for "from the earliest"; event_at: all events up to then lie at or before it."""
+
+    replay_id: str | None = None
+    event_at: datetime | None = None
+
+    @property
+    def after(self) -> bytes | None:
+        """As a subscription takes it."""
+        return bytes.fromhex(self.replay_id) if self.replay_id else None
+
+
+def of(checkpoint: Checkpoint | None) -> Position:
+    """The position that a checkpoint stored; the earliest where there is none."""
+    if checkpoint is None:
+        return Position()
+    return Position(replay_id=checkpoint.replay_id, event_at=checkpoint.event_at)
+
+
+def went_back(position: Position, newest: datetime) -> bool:
+    """Whether events up to `newest` have been passed long before: the service repeats itself."""
+    return position.event_at is not None and newest < position.event_at - TOLERANCE
+
+
+def advanced(position: Position, replay_id: bytes, newest: datetime) -> Position:
+    """The position after a response: events up to `newest`, a quiet stream's own time where it had none.
+
+    A response without a usable replay id, or one that went back, leaves the position where it is.
+    """
+    if not replay_id or went_back(position, newest):
+        return position
+    latest = newest if position.event_at is None else max(position.event_at, newest)
+    return Position(replay_id=replay_id.hex(), event_at=latest)

@@ -1,0 +1,59 @@
+"""What one delivery of a Salesforce topic says. Pure: the schema is handed in.
+
+A topic carries either change events of one object, or the platform event that reports order statuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas import topics, versions
+from schemas.events import OrderStatus, RecordChange, Watermark
+from schemas.mapping import Mapping
+from services.salesforce.pubsub import changes, statuses
+from services.salesforce.pubsub.avro import EventSchema, Undecodable
+from services.salesforce.pubsub.subscription import Delivery
+
+_EVENTS, _DATA, _CHANGES = "/event/", "/data/", "ChangeEvent"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a delivery says, and when it happened."""
+
+    at: datetime
+    changes: tuple[RecordChange, ...] = ()
+    statuses: tuple[OrderStatus, ...] = ()
+    holes: tuple[Watermark, ...] = ()
+
+
+def object_of(salesforce_topic: str) -> str | None:
+    """The shadowed object whose changes a topic carries; None for a platform event."""
+    name = salesforce_topic.removeprefix(_DATA).removesuffix(_CHANGES)
+    entity = f"{name}c" if name.endswith("__") else name
+    return entity if entity in topics.RECORD_TOPICS else None
+
+
+def unknown(names: tuple[str, ...], mapping: Mapping) -> list[str]:
+    """Those topics of which it is not known what they carry, or where their position is kept."""
+    reports = _EVENTS + mapping.order_status.event["object"]
+    return [
+        name
+        for name in names
+        if name not in topics.SALESFORCE_TOPICS or (object_of(name) not in mapping.objects and name != reports)
+    ]
+
+
+def read(delivery: Delivery, schema: EventSchema, salesforce_topic: str, mapping: Mapping) -> Said:
+    """Raises Undecodable."""
+    event = schema.decode(delivery.payload)
+    replay_id = delivery.replay_id.hex()
+    if salesforce_topic.startswith(_EVENTS):
+        reported = statuses.from_platform_event(event, mapping.order_status, replay_id)
+        return Said(versions.moment(statuses.created_ms(event)), statuses=(reported,))
+    decoded = changes.of_event(event, schema, mapping.objects, replay_id)
+    if any(change.object not in topics.RECORD_TOPICS for change in decoded.changes):
+        raise Undecodable("the object has no topic")
+    reported_too = tuple(statuses.from_changes(decoded.changes, mapping.order_status))
+    return Said(versions.moment(decoded.committed_ms), decoded.changes, reported_too, decoded.holes)
