@@ -106,9 +106,7 @@ async def _letters(settings: KafkaSettings) -> AsyncIterator[Send]:
     await producer.start()
 
     async def send(message: Message) -> None:
-        await producer.send_and_wait(
-            topics.DEAD_LETTER.name, message.value, key=message.key, headers=message.headers
-        )
+        await producer.send_and_wait(topics.DEAD_LETTER.name, message.value, key=message.key, headers=message.headers)
 
     try:
         yield send

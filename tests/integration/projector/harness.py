@@ -164,10 +164,7 @@ class Bench:
             "SELECT object, record_id, payload::text, base, newer::text, dirty FROM sf_record"
         )
         decode = msgspec.json.decode
-        return {
-            Key(row[0], row[1]): State(decode(row[2]), row[3], decode(row[4]), row[5])
-            for row in rows
-        }
+        return {Key(row[0], row[1]): State(decode(row[2]), row[3], decode(row[4]), row[5]) for row in rows}
 
     async def shadow(self) -> Shadow:
         """All that the shadow tables show and hide."""
@@ -213,5 +210,3 @@ async def begin(connection: asyncpg.Connection) -> None:
         "ON CONFLICT DO NOTHING",
         [(topic, partition, EPOCH) for topic, partition in places],
     )
-
-

@@ -168,5 +168,3 @@ async def eventually_row(stage: Stage, query: str, expected: object, *arguments:
         return True
 
     await eventually(matches, within=within)
-
-
