@@ -99,11 +99,19 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.path)
-        self._file = self.path.open("ab", buffering=0)
+        self._file = self.path.open("r+b", buffering=0)
 
     def append(self, line: Line) -> None:
+        """Add a line, whole or not at all.  Raises OSError."""
         assert self._file is not None, "rewrite() opens the file"  # noqa: S101
-        self._file.write(_encoder.encode(line) + b"\n")
+        rest = memoryview(_encoder.encode(line) + b"\n")
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            self._file.truncate(end)
+            raise
 
     def close_file(self) -> None:
         if self._file is not None:

@@ -51,10 +51,10 @@ class Org:
         tx = Transaction(self.store, self.counters, caller, self._stamp())
         try:
             yield tx
+            self._commit(tx)
         except BaseException:
             tx.rollback()
             raise
-        self._commit(tx)
 
     def _stamp(self) -> int:
         now = self.clock.now_ms()

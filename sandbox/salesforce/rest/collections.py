@@ -75,11 +75,18 @@ def retrieve_many(call: Call, object_name: str) -> Reply:
         ids, names = call.query.get("ids", "").split(","), call.query.get("fields", "Id")
     else:
         body = call.object_body()
-        ids, names = list(body.get("ids", ())), ",".join(body.get("fields", ("Id",)))
+        ids, names = _texts(body, "ids"), ",".join(_texts(body, "fields"))
     if len(ids) > 2000:
         raise Refused("LIMIT_EXCEEDED", "The number of ids exceeds the limit of 2000")
     found = [call.org.store.live(obj.name, records.find_id(text)) for text in ids]
     return Reply(200, [None if record is None else records.show(call, obj, record, names) for record in found])
+
+
+def _texts(body: dict[str, Any], name: str) -> list[str]:
+    found = body.get(name)
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise Refused("JSON_PARSER_ERROR", f"{name} must be a list of texts")
+    return found
 
 
 def _each(
@@ -127,7 +134,8 @@ def _check_count(items: Iterable[object]) -> None:
 
 
 def _type_of(item: dict[str, Any]) -> str:
-    name = (item.get("attributes") or {}).get("type")
+    attributes = item.get("attributes")
+    name = attributes.get("type") if isinstance(attributes, dict) else None
     if not isinstance(name, str):
         raise Refused("INVALID_INPUT", "sObject type not specified in record attributes")
     return name

@@ -25,7 +25,7 @@ class _RolledBack(Exception):
 def composite(call: Call, dispatch: Dispatch) -> Reply:
     body = call.object_body()
     parts = body.get("compositeRequest")
-    if not isinstance(parts, list) or not parts:
+    if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
         raise Refused("JSON_PARSER_ERROR", "compositeRequest must be a list of requests")
     if len(parts) > MAX_PARTS:
         raise Refused("LIMIT_EXCEEDED", f"Limit of {MAX_PARTS} reached for operation composite")

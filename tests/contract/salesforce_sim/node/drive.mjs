@@ -37,6 +37,6 @@ const onEvent = (subscription, kind, data) => {
     process.exit(0);
   }
 };
-if (task.from === "earliest") client.subscribeFromEarliestEvent(task.topic, onEvent, task.count);
-else if (task.from === "latest") client.subscribe(task.topic, onEvent, task.count);
-else client.subscribeFromReplayId(task.topic, onEvent, task.count, task.from);
+if (task.start === "earliest") client.subscribeFromEarliestEvent(task.topic, onEvent, task.count);
+else if (task.start === "latest") client.subscribe(task.topic, onEvent, task.count);
+else client.subscribeFromReplayId(task.topic, onEvent, task.count, task.start);
