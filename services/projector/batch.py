@@ -47,12 +47,12 @@ class Batch:
 
     changes: for each record of Salesforce, the join of all that was said of it
     places: a partition that spoke of it, which carries the cache tags it moves
-    statuses, marks: with the partition that they came from
+    marks: with the partition that they came from
     """
 
     changes: dict[Key, State] = field(default_factory=dict)
     places: dict[Key, Place] = field(default_factory=dict)
-    statuses: list[tuple[Place, OrderStatus]] = field(default_factory=list)
+    statuses: list[OrderStatus] = field(default_factory=list)
     marks: list[tuple[Place, Watermark]] = field(default_factory=list)
     rejected: list[Decoded] = field(default_factory=list)
 
@@ -94,7 +94,8 @@ def _add(batch: Batch, place: Place, event: Event) -> None:
             batch.changes[key] = new if known is None else join(known, new)
             batch.places[key] = place
         case OrderStatus():
-            batch.statuses.append((place, event))
+            batch.statuses.append(event)
+            batch.places[Key("Order", event.order_id)] = place
         case Watermark():
             batch.marks.append((place, event))
 

@@ -13,7 +13,6 @@ from schemas.mapping import Mapping as FieldMapping
 from services.projector import project, shown, states, statuses
 from services.projector.batch import Key
 from services.projector.link import Link
-from services.projector.log import Place
 from services.projector.project import ACCOUNT, ORDER, Eligibility, Hidden, Order
 from services.projector.shown import Verdicts
 from services.projector.states import Moved
@@ -83,21 +82,19 @@ def _row(mapping: FieldMapping, order_id: str, state: Any, known: Mapping[str, S
 
 
 async def move_statuses(
-    link: Link, mapping: FieldMapping, said: list[tuple[Place, OrderStatus]], tags: Tags
+    link: Link, mapping: FieldMapping, said: list[OrderStatus], tags: Tags
 ) -> dict[str, Statuses]:
     """Join what was said of the statuses of orders into what is stored; the orders that it changed."""
     new: dict[str, Statuses] = {}
-    places: dict[str, Place] = {}
-    for place, event in said:
+    for event in said:
         each = statuses.of_event(event)
         new[event.order_id] = statuses.join(new[event.order_id], each) if event.order_id in new else each
-        places[event.order_id] = place
     stored = await _read_statuses(link, new.keys()) if new else {}
     joined = {key: statuses.join(stored[key], each) if key in stored else each for key, each in new.items()}
     moved = {key: each for key, each in joined.items() if stored.get(key) != each}
     await _write_statuses(link, mapping, moved)
     for key, each in moved.items():
-        tags.book(places[key], tag.of_order(key, each.account_id))
+        tags.add(Key(ORDER, key), tag.of_order(key, each.account_id))
     return moved
 
 

@@ -16,10 +16,7 @@ class Tags:
         self._places = places
 
     def add(self, key: Key, tags: Iterable[str]) -> None:
-        self.book(self._place(key), tags)
-
-    def book(self, place: Place, tags: Iterable[str]) -> None:
-        self.by_place.setdefault(place, set()).update(tags)
+        self.by_place.setdefault(self._place(key), set()).update(tags)
 
     def _place(self, key: Key) -> Place:
         known = self._places.get(key)
