@@ -39,6 +39,7 @@ export function orderView({ orderId, placed, signal, signedOut }) {
   }
 
   function heard(status) {
+    if (status.reason === "signed-out") return signedOut();
     connection.show(status);
   }
 

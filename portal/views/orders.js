@@ -16,7 +16,7 @@ export function ordersView({ signal, signedOut }) {
   let orders = new Map();
   let provenance = null;
   load();
-  const watch = watchOrders({ onUpdate: apply, onStatus: connection.show });
+  const watch = watchOrders({ onUpdate: apply, onStatus: heard });
   signal.addEventListener("abort", () => watch.close());
   return h(
     "div",
@@ -38,6 +38,11 @@ export function ordersView({ signal, signedOut }) {
       if (problem.status === 401) return signedOut();
       if (orders.size === 0) fill(body, problemNotice(problem, load));
     }
+  }
+
+  function heard(status) {
+    if (status.reason === "signed-out") return signedOut();
+    connection.show(status);
   }
 
   function apply(update) {
