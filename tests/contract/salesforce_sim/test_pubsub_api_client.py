@@ -34,7 +34,7 @@ async def test_earliest_delivers_all_retained_events_and_a_replay_id_those_after
     for price in (2501, 2502, 2503):
         sim.price("VPN-GERMANY", price)
 
-    async with node_client(path, sim, "oauth-client-credentials", topic=_PRICES, count=100, start="earliest") as client:
+    async with node_client(node, sim, "oauth-client-credentials", topic=_PRICES, count=100, start="earliest") as client:
         seen = [await client.next("event")]
         while seen[-1]["payload"]["UnitPrice"] != 2503:
             seen.append(await client.next("event"))
