@@ -60,4 +60,6 @@ def rows(file: IO[bytes]) -> Iterator[Row]:
     except (csv.Error, UnicodeDecodeError) as error:
         raise Incomplete(f"a page is no CSV: {error}") from error
     finally:
-        text.detach()
+        # Left attached, the wrapper would close the file, which may be read again.
+        if not file.closed:
+            text.detach()
