@@ -37,10 +37,6 @@ _REBALANCE_MS = 20_000
 _LONG_LIFE_SECONDS = 10.0
 
 
-def transactional_id(name: str) -> str:
-    return f"umbra.ingest.{name}"
-
-
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types, and insists on its own base
     """One member of the group, and one task for each topic that it owns."""
 
@@ -145,7 +141,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
 
     async def _one_life(self, name: str, gate: Gate) -> Never:
         # Step 1: take the transactional id: fences the predecessor, aborts or finishes what it left open.
-        async with transactions.opened(self._kafka, transactional_id(name)) as held:
+        async with transactions.opened(self._kafka, transactions.id_of(name)) as held:
             # Steps 2 and 3: only now the position, read_committed up to the high watermark asked uncommitted.
             checkpoint = await checkpoints.read(self._kafka, topics.checkpoint_partition(name), name)
             # Step 4: still assigned, for revocation would have cancelled us. Step 5: the loop.

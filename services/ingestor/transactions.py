@@ -33,6 +33,11 @@ _STOP_SECONDS = 3.0
 _LEAVE_SECONDS = 5.0
 
 
+def id_of(name: str) -> str:
+    """Transactional id of a Salesforce topic or a job: the same in every process, so that the last one fences."""
+    return f"umbra.ingest.{name}"
+
+
 class Abandoned(Exception):
     """The transaction is not known to be in the log: throw away all that rested on it and read the position again."""
 

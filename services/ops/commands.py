@@ -34,4 +34,5 @@ COMMANDS = (
     Command("status", "what runs, where, and how it is"),
     Command("smoke", "start a stack, change something, see it arrive everywhere, stop"),
     Command("migrate", "bring tables and topics up to date"),
+    Command("backfill", "read whole objects into the log"),
 )

@@ -147,7 +147,7 @@ class Log:
 def duplicates(changes: Sequence[RecordChange]) -> list[tuple[object, ...]]:
     """Deliveries that are in the log more than once."""
     seen: set[tuple[object, ...]] = set()
-    again = []
+    again: list[tuple[object, ...]] = []
     for change in changes:
         key = (change.transaction_key, change.sequence, change.object, change.record_id, change.kind)
         if key in seen:

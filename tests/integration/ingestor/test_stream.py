@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas import topics
+from schemas.events import RecordChange
 from tests.integration.ingestor.harness import Ingestor, Log
 from tests.support.eventually import eventually
 from tests.support.salesforce_sim import Simulator
@@ -13,7 +14,7 @@ async def test_product_created_changed_and_deleted_is_in_the_log(log: Log, sim: 
     sim.do("PATCH", f"/records/Product2/{made['Id']}", {"Name": "Fibre 9 Plus", "StockKeepingUnit": None})
     sim.do("DELETE", f"/records/Product2/{made['Id']}")
 
-    async def three() -> list[object]:
+    async def three() -> list[RecordChange]:
         changes = [change for change in await log.changes("Product2") if change.record_id == made["Id"]]
         return changes if len(changes) == 3 else []
 

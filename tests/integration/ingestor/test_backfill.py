@@ -1,0 +1,174 @@
+"""A full read puts every record into the log, says so only when the counts agree, and goes on after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from schemas import topics, versions
+from schemas.events import Watermark
+from services.ingestor.jobs.resume import job_name
+from tests.integration.ingestor.harness import ROOT, Ingestor, Log
+from tests.support import salesforce_sim, stack
+from tests.support.eventually import eventually
+from tests.support.salesforce_sim import Simulator
+
+PRODUCTS = 12_500
+
+
+async def start(environ: dict[str, str], *words: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "services.ops", "backfill", "--json", *words),
+        env={**os.environ, **environ, "PYTHONPATH": str(ROOT), "UMBRA_STATE_DIR": "/nonexistent"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def command(environ: dict[str, str], *words: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and the JSON that `umbra backfill` printed."""
+    process = await start(environ, *words)
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    lines = out.decode().splitlines()
+    assert len(lines) == 1, err.decode()
+    return process.returncode, json.loads(lines[0])
+
+
+def ended(marks: list[Watermark]) -> list[Watermark]:
+    return [mark for mark in marks if mark.basis == "full" and mark.phase == "end"]
+
+
+async def test_plan_counts_and_reads_nothing(log: Log, environ: dict[str, str], sim: Simulator) -> None:
+    code, said = await command(environ, "--object", "Product2", "Account")
+
+    products = len(sim.do("GET", "/records/Product2")["records"])
+    assert (code, said["ok"]) == (0, True)
+    share = said["plan"][0]
+    assert (share["object"], share["rows"], share["jobs"]) == ("Product2", products, 1)
+    assert await log.of("Product2") == ([], [])
+
+
+async def test_every_object_is_read_whole(log: Log, environ: dict[str, str], sim: Simulator) -> None:
+    sim.do("DELETE", f"/records/Account/{sim.do('POST', '/records/Account', {'Name': 'Gone'})['Id']}")
+
+    code, said = await command(environ, "--all", "--execute")
+
+    assert (code, {outcome["state"] for outcome in said["outcomes"]}) == (0, {"COMPLETE"})
+    for name in topics.RECORD_TOPICS:
+        records = {record["Id"]: record for record in sim.do("GET", f"/records/{name}")["records"]}
+        changes, marks = await log.of(name)
+        assert {change.record_id: change.fields["IsDeleted"] for change in changes} == {
+            record_id: record["IsDeleted"] for record_id, record in records.items()
+        }
+        assert len(changes) == len(records)
+        assert {(change.kind, change.covers, change.origin) for change in changes} == {("snapshot", "all", "backfill")}
+        assert len(ended(marks)) == topics.RECORD_TOPICS[name].partitions
+        end = ended(marks)[0]
+        assert end.counted == len(records)
+        assert end.covered_until is not None
+        assert {change.version for change in changes} == {versions.read_version(_r0(end))}
+
+
+def _r0(end: Watermark) -> int:
+    assert end.covered_until is not None
+    return versions.millis(end.covered_until) + versions.DEFAULT_MARGIN_MS
+
+
+async def test_first_start_of_a_stream_is_closed_by_a_backfill_after_it(
+    log: Log, environ: dict[str, str], ingestor: Ingestor
+) -> None:
+    opened = await log.watermarks("Product2")
+
+    await command(environ, "--object", "Product2", "--execute")
+
+    hole_id = "first:/data/Product2ChangeEvent"
+    assert [mark.hole_id for mark in opened] == [hole_id] * 4
+    assert all(mark.hole_from is None and mark.hole_to is not None for mark in opened)
+    ends = ended(await log.watermarks("Product2"))
+    assert [tuple(mark.closes) for mark in ends] == [(hole_id,)] * 4
+    assert opened[0].hole_to is not None
+    assert versions.millis(opened[0].hole_to) <= _r0(ends[0])
+
+
+async def test_backfill_before_the_stream_closes_nothing(log: Log, environ: dict[str, str]) -> None:
+    await command(environ, "--object", "Product2", "--execute")
+
+    assert [tuple(mark.closes) for mark in ended(await log.watermarks("Product2"))] == [()] * 4
+
+
+async def test_only_holes_that_the_read_has_seen_to_their_end_are_closed(
+    log: Log, environ: dict[str, str], postgres_dsn: str
+) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    opened = "INSERT INTO coverage_hole (object, partition, hole_id, hole_from, hole_to, opened) VALUES "
+    await connection.execute(
+        opened + "('Product2', 0, 'overflow:old', now() - interval '2 h', now() - interval '1 h', true),"
+        "('Product2', 0, 'overflow:future', now(), now() + interval '1 h', true),"
+        "('Account', 0, 'overflow:other', now() - interval '2 h', now() - interval '1 h', true)"
+    )
+    await connection.close()
+
+    await command({**environ, "UMBRA_POSTGRES_DSN": postgres_dsn}, "--object", "Product2", "--execute")
+
+    assert [tuple(mark.closes) for mark in ended(await log.watermarks("Product2"))] == [("overflow:old",)] * 4
+
+
+class TestLargeOrg:
+    @pytest.fixture
+    def sim(self) -> Iterator[Simulator]:
+        with (
+            stack.scratch("org") as state,
+            salesforce_sim.running(state / "org", "--products", str(PRODUCTS), "--log-level", "WARNING") as running,
+        ):
+            yield running
+
+    async def test_killed_backfill_goes_on_at_the_very_row(
+        self, log: Log, environ: dict[str, str], sim: Simulator
+    ) -> None:
+        name = job_name("PricebookEntry")
+        first = await start(environ, "--object", "PricebookEntry", "--execute")
+
+        async def under_way() -> bool:
+            stored = await log.checkpoints(name)
+            return bool(stored) and stored[-1].job["before"] + stored[-1].job["done"] > 10_000
+
+        await eventually(under_way, within=60)
+        os.kill(first.pid, signal.SIGKILL)
+        await first.wait()
+        code, said = await command(environ, "--object", "PricebookEntry", "--execute")
+
+        (outcome,) = said["outcomes"]
+        changes, marks = await log.of("PricebookEntry")
+        stored = await log.checkpoints(name)
+        assert (code, outcome["state"]) == (0, "COMPLETE")
+        assert {checkpoint.job_id for checkpoint in stored} == {outcome["job_id"]}
+        assert len(changes) == len({change.record_id for change in changes}) == outcome["rows"]
+        assert outcome["rows"] == len(sim.do("GET", "/records/PricebookEntry")["records"])
+        assert len([mark for mark in marks if mark.phase == "start"]) == 4
+        assert len(ended(marks)) == 4
+
+
+async def test_org_that_goes_away_leaves_a_partial_run_that_can_go_on(
+    log: Log, environ: dict[str, str], sim: Simulator
+) -> None:
+    sim.do("POST", "/switch", {"salesforce": "off"})
+    process = await start(environ, "--object", "Product2", "--execute", "--within", "0.05")
+    out, err = await process.communicate()
+
+    assert process.returncode != 0, err
+    assert json.loads(out)["ok"] is False
+    assert ended(await log.watermarks("Product2")) == []
+
+    sim.do("POST", "/switch", {"salesforce": "on"})
+    code, said = await command(environ, "--object", "Product2", "--execute")
+    assert (code, said["outcomes"][0]["state"]) == (0, "COMPLETE")
