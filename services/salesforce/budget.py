@@ -1,7 +1,7 @@
 """The daily API allowance, kept by the whole fleet: no call starts that would break into another class's share.
 
 `SharedBudget` is what a process uses: the fleet's counter, and while Valkey is away a rule that each process can
-keep alone. The algorithm and its counterexamples: docs/correctness.md, "Budget".
+keep alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from services.kernel.valkey import AWAY
 from services.salesforce.answers import Usage
 from services.salesforce.calls import CallClass
-from services.salesforce.fleet import FleetBudget, limits_of
+from services.salesforce.fleet import FleetBudget, Standing, limits_of
 from services.salesforce.grants import Grant, Withheld
 from services.salesforce.settings import SalesforceSettings
 from services.salesforce.solo import SoloBudget
@@ -47,12 +47,19 @@ class SharedBudget:
 
     async def settle(self, grant: Grant, usage: Usage | None, spent: bool) -> None:
         await self._alone.settle(grant, usage, spent)
-        if not grant.life:
-            return
+        if not grant.life or time.monotonic() < self._away_until:
+            return  # a reservation that nobody settles expires by itself
         try:
             await self._fleet.settle(grant, usage, spent)
         except AWAY as error:
-            self._away(error)  # the reservation expires by itself
+            self._away(error)
+
+    async def standing(self) -> Standing:
+        """Where the fleet's counter stands; nothing known while it is away."""
+        try:
+            return await self._fleet.standing()
+        except AWAY:
+            return Standing(None, None, None)
 
     def _away(self, error: BaseException) -> None:
         self._away_until = time.monotonic() + _VALKEY_PAUSE

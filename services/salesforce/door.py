@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from services.salesforce.budget import budget_of
+from services.salesforce.budget import SharedBudget, budget_of
 from services.salesforce.bulk import Bulk
 from services.salesforce.login import Login
 from services.salesforce.metrics import DoorMetrics
@@ -27,6 +27,7 @@ _LOGIN_THREADS = 2
 @dataclass(frozen=True, slots=True)
 class Door:
     login: Login
+    budget: SharedBudget
     queue: SalesforceRequestQueue
     rest: Rest
     bulk: Bulk
@@ -44,9 +45,10 @@ async def opened(settings: SalesforceSettings, valkey: Redis, registry: Collecto
         stack.callback(transport.close)
         login = Login(settings, transport, metrics)
         stack.push_async_callback(login.close)
+        budget = budget_of(settings, valkey)
         queue = SalesforceRequestQueue(
             slots=slots,
-            budget=budget_of(settings, valkey),
+            budget=budget,
             login=login,
             transport=transport,
             metrics=metrics,
@@ -55,4 +57,4 @@ async def opened(settings: SalesforceSettings, valkey: Redis, registry: Collecto
         )
         stack.push_async_callback(queue.close)
         starts = Starts()
-        yield Door(login, queue, Rest(queue, starts), Bulk(queue, starts))
+        yield Door(login, budget, queue, Rest(queue, starts), Bulk(queue, starts))

@@ -36,8 +36,8 @@ def load(session: Session, job_id: str, locator: str | None, most: int) -> PageF
     try:
         headers = session.download(f"jobs/query/{job_id}/results", asked, file)
         count = sum(1 for _ in rows(file))
-        said = headers.get("Sforce-NumberOfRecords")
-        if said is not None and int(said) != count:
+        said = headers.get("Sforce-NumberOfRecords", "nothing of its")
+        if said != str(count):
             raise Incomplete(f"a page of job {job_id} says {said} records and holds {count}")
     except BaseException:
         file.close()

@@ -22,6 +22,9 @@ from services.salesforce.transport import Lease, Seen, Transport, Wire
 
 T = TypeVar("T")
 
+_UNSENT = Seen("POST", sent=False)
+"""Of a call that got no token: Salesforce has seen nothing of it, so any call may be tried again."""
+
 LEARN = "limits"
 """Route of the call that finds out what the usage is."""
 
@@ -61,6 +64,15 @@ class _Failed:
     error: SalesforceError
     seen: Seen | None = None
     token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What the queue is doing. away: Salesforce is, and calls fail at once."""
+
+    running: int
+    waiting: dict[str, int]
+    away: bool
 
 
 class _Learnt:
@@ -134,6 +146,10 @@ class SalesforceRequestQueue:
                 case _Failed():
                     await self._recover(call, outcome)
 
+    def state(self) -> QueueState:
+        waiting = {call_class.label: self._slots.waiting(call_class) for call_class in CallClass}
+        return QueueState(self._slots.running, waiting, self._breaker.is_open)
+
     async def close(self) -> None:
         """Refuse everybody who waits, end every call under way."""
         self._slots.close()
@@ -177,7 +193,7 @@ class SalesforceRequestQueue:
             token = call.token or await self._login.token(call.deadline)
         except SalesforceError as error:
             self._judge(error)
-            return _Failed(error)
+            return _Failed(error, _UNSENT)
         call.token = None
         seconds = min(call.remaining, self._longest)
         if seconds <= 0:

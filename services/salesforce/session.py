@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from http import HTTPStatus
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ class Session:
             params=params,
             headers={"Authorization": f"Bearer {self._token.access_token}", "Accept-Encoding": "gzip"},
         )
-        if not response.ok:
+        if response.status_code != HTTPStatus.OK:
             exception_handler(response, path)
         return response.headers
 

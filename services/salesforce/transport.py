@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -132,8 +133,8 @@ class Wire(requests.Session):
         return parts._replace(scheme="http").geturl() if parts.netloc.lower() in self.plain else url
 
     def _read(self, response: requests.Response) -> None:
-        """Take the body into memory, or into `into` when it is a success."""
-        into = self.into if self.into is not None and response.ok else io.BytesIO()
+        """Take the body into memory; that of a success into `into`, where there is one."""
+        into = (self.into if response.status_code == HTTPStatus.OK else None) or io.BytesIO()
         raw: urllib3.HTTPResponse = response.raw
         try:
             while chunk := raw.read1(_CHUNK, decode_content=True):

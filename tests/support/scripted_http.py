@@ -43,12 +43,12 @@ class Scripted:
     async def _serve_one(self, request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path.endswith("/oauth2/token"):
             self.logins += 1
-            await (self.login or reply(200, self._token()))(request, writer)
+            await (self.login or reply(200, self.token()))(request, writer)
         else:
             self.requests.append(request)
             await self.answer(request, writer)
 
-    def _token(self) -> dict[str, str]:
+    def token(self) -> dict[str, str]:
         return {
             "access_token": f"token-{self.logins}",
             "instance_url": self.url,

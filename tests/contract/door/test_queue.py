@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from services.kernel import settings
 from services.salesforce import door
+from services.salesforce.bulk import Job
 from services.salesforce.calls import CallClass, within
 from services.salesforce.door import Door
 from services.salesforce.errors import (
@@ -223,6 +224,39 @@ async def test_write_of_unknown_outcome_is_not_sent_again(valkey: Redis, bad: ht
 
     assert caught.value.unknown_outcome
     assert len(org.requests) == 1
+
+
+async def test_connection_that_the_org_closed_meanwhile_costs_no_write(valkey: Redis) -> None:
+    created = http.reply(201, {"id": "801000000000001AAA", "success": True, "errors": []})
+
+    async def then_close(request: http.Request, writer: asyncio.StreamWriter) -> None:
+        await http.found()(request, writer)
+        writer.close()
+        raise ConnectionError
+
+    async with _door(valkey, then_close) as (opened, org):
+        await _query(opened)
+        org.answer = created
+        await opened.rest.create("Order", {"Status": "Draft"}, call_class=WRITE, deadline=within(5))
+
+    assert len(org.requests) == 2
+
+
+async def test_failed_login_is_tried_again_for_any_call(valkey: Redis) -> None:
+    created = http.reply(201, {"id": "801000000000001AAA", "success": True, "errors": []})
+    async with _door(valkey, created) as (opened, org):
+        org.login = http.in_turn(DOWN, http.reply(200, org.token()))
+        await opened.rest.create("Order", {"Status": "Draft"}, call_class=WRITE, deadline=within(5))
+
+    assert org.logins == 2
+
+
+async def test_redirected_page_is_never_taken_for_an_empty_one(valkey: Redis) -> None:
+    job = Job("750000000000001AAA", 0, "JobComplete", records=0)
+    async with _door(valkey, http.reply(302, "", Location="https://elsewhere.example")) as (opened, _):
+        with pytest.raises(DeadlinePassed):
+            async for _page in opened.bulk.pages(job, call_class=BACKFILL, deadline=within(0.5)):
+                pass
 
 
 async def test_write_without_answer_is_of_unknown_outcome(valkey: Redis) -> None:

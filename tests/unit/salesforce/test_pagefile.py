@@ -93,12 +93,17 @@ def test_page_knows_its_rows_and_the_next_locator() -> None:
 
 @pytest.mark.parametrize("headers", [{"Sforce_Locator": "null"}, {}])
 def test_last_page_has_no_next_locator(headers: dict[str, str]) -> None:
-    assert _loaded(b'"Id"\n', **headers) == (0, None)
+    assert _loaded(b'"Id"\n', Sforce_NumberOfRecords="0", **headers) == (0, None)
 
 
 def test_page_with_fewer_rows_than_it_says_is_incomplete() -> None:
     with pytest.raises(Incomplete, match="says 3 records and holds 2"):
         _loaded(b'"Id"\n"1"\n"2"\n', Sforce_NumberOfRecords="3")
+
+
+def test_page_that_does_not_say_how_many_rows_it_has_is_incomplete() -> None:
+    with pytest.raises(Incomplete):
+        _loaded(b'"Id"\n"1"\n')
 
 
 def test_empty_body_is_a_page_without_rows() -> None:
