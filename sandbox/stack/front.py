@@ -83,6 +83,13 @@ http://localhost:{port}, http://{HOST}:{port} {{
 """
 
 
+# A notifier that is not ready says so inside a stream, with the time to come back.
+_FLUSH = "flush_interval -1"
+_PROBE = """health_uri /health/ready
+			health_interval 1s
+			health_timeout 1s"""
+
+
 def _proxy(instances: Sequence[str], *, streams: bool) -> str:
     # A dead instance refuses connections at once, so a dial is tried again on the next one within this time.
     return f"""\
@@ -92,10 +99,7 @@ reverse_proxy {" ".join(instances)} {{
 			lb_try_interval 50ms
 			fail_duration 1s
 			max_fails 1
-			health_uri /health/ready
-			health_interval 1s
-			health_timeout 1s
-			{"flush_interval -1" if streams else "# answers are whole"}
+			{_FLUSH if streams else _PROBE}
 			transport http {{
 				dial_timeout 500ms
 			}}

@@ -214,7 +214,7 @@ def _present(units: list[Unit]) -> list[Unit]:
         elif unit.name == "backfill":
             missing = not (ROOT / "services/ops/backfill.py").exists()
         elif service in {"gateway", "notifier", "projector", "ingestor"}:
-            missing = not (ROOT / "services" / service / "__main__.py").exists()
+            missing = not (ROOT / "services" / service / "app.py").exists()
         else:
             missing = False
         if missing:
