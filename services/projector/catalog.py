@@ -47,7 +47,7 @@ async def _turn(link: Link, mapping: FieldMapping, changed: Mapping[str, Moved],
     if not changed:
         return Turn()
     old = await shown.read(link, Product, changed)
-    wanted = {sku for each in changed.values() for sku in (each.claim, each.old_claim) if sku is not None}
+    wanted = {each.claim for each in changed.values() if each.claim is not None}
     rivals = await states.claimants(link, PRODUCT, wanted | {row.sku for row in old.values()})
     others = rivals.keys() - changed.keys()
     if others:

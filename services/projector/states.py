@@ -18,11 +18,10 @@ from services.projector.link import Link
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A record whose state changed. `old_claim` is what it competed for before."""
+    """A record whose state changed, and what it competes for or hangs on now."""
 
     state: State
     claim: str | None
-    old_claim: str | None
 
 
 async def move(
@@ -34,31 +33,28 @@ async def move(
     """
     if not changes:
         return {}
-    stored = await _read(link, changes)
+    stored = await read(link, changes)
     moved: dict[Key, Moved] = {}
     for key, new in changes.items():
-        old, old_claim = stored.get(key, (EMPTY, None))
+        old = stored.get(key, EMPTY)
         if repair or key not in stored or moves(old, new):
             state = join(new, old) if repair else join(old, new)
-            moved[key] = Moved(state, project.claim(mapping, key, state), old_claim)
+            moved[key] = Moved(state, project.claim(mapping, key, state))
     await _write(link, moved)
     return moved
 
 
-async def _read(link: Link, keys: Iterable[Key]) -> dict[Key, tuple[State, str | None]]:
+async def read(link: Link, keys: Iterable[Key]) -> dict[Key, State]:
+    """What is known of some records."""
     wanted = list(keys)
     rows = await link.rows("state_read", [key.object for key in wanted], [key.record_id for key in wanted])
-    return {Key(row[0], row[1]): (_state(row[2], row[3], row[4], row[5]), row[6]) for row in rows}
+    return {Key(row[0], row[1]): _state(row[2], row[3], row[4], row[5]) for row in rows}
 
 
 async def claimants(link: Link, name: str, claims: Iterable[str]) -> dict[str, State]:
     """The records of one object that want one of `claims`, by id."""
     rows = await link.rows("state_claimants", name, sorted(claims))
     return {row[0]: _state(row[1], row[2], row[3], row[4]) for row in rows}
-
-
-async def read(link: Link, keys: Iterable[Key]) -> dict[Key, State]:
-    return {key: state for key, (state, _) in (await _read(link, keys)).items()}
 
 
 async def _write(link: Link, moved: Mapping[Key, Moved]) -> None:

@@ -1,5 +1,5 @@
 -- name: state_read: what is known of some records
-SELECT r.object, r.record_id, r.payload::text, r.base, r.newer::text, r.dirty, r.claim
+SELECT r.object, r.record_id, r.payload::text, r.base, r.newer::text, r.dirty
 FROM unnest($1::text[], $2::text[]) AS wanted (object, record_id)
 JOIN sf_record r USING (object, record_id);
 
