@@ -24,9 +24,13 @@ class PubSub(pb_grpc.PubSubServicer):
         self._instance = instance
 
     async def Subscribe(self, request_iterator: AsyncIterator[Any], context: Any) -> None:
+        # A refusal before the first request is read meets a client that is still writing it, and some client
+        # libraries then report INTERNAL in place of the refusal.
+        first = await anext(aiter(request_iterator), None)
         try:
             check_caller(self._instance, context)
-            await Subscription(self._instance, request_iterator, context).run()
+            if first is not None:
+                await Subscription(self._instance, request_iterator, context).run(first)
         except Fault as fault:
             await end_with(context, "Subscribe", fault)
 
@@ -71,8 +75,8 @@ class PubSub(pb_grpc.PubSubServicer):
     async def PublishStream(self, request_iterator: AsyncIterator[Any], context: Any) -> None:
         topic = ""
         try:
-            check_caller(self._instance, context)
             async for request in request_iterator:
+                check_caller(self._instance, context)
                 topic = topic or request.topic_name
                 if request.topic_name and request.topic_name != topic:
                     raise bad_request("publish.topic.mismatch", "The topic name differs from the first request's.")

@@ -36,10 +36,7 @@ class Subscription:
         self._rpc_id = str(uuid.uuid4())
         self._answered = asyncio.get_running_loop().time()
 
-    async def run(self) -> None:
-        first = await anext(aiter(self._requests), None)
-        if first is None:
-            return
+    async def run(self, first: Any) -> None:
         topic = find_topic(self._instance, first.topic_name)
         position = _start(self._instance, topic, first)
         self._add_credit(first)

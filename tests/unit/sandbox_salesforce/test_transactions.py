@@ -169,3 +169,33 @@ def test_commit_times_are_whole_seconds_unless_set_otherwise(tmp_path: Path, who
 
     (event,) = events(org, _ACCOUNTS)
     assert event["ChangeEventHeader"]["commitTimestamp"] == event["LastModifiedDate"] == at
+
+
+def test_what_a_savepoint_takes_back_is_neither_changed_nor_told(org: Org) -> None:
+    kept, undone = (str(r["Id"]) for r in org.store.tables["Order"].records.values() if r["Status"] == "Draft")
+    with org.transaction() as tx:
+        tx.update(ORDER, kept, {"Status": "Activating"})
+        mark = tx.savepoint()
+        tx.update(ORDER, undone, {"Status": "Failed"})
+        tx.rollback(mark)
+
+    assert [e["Order_Id__c"] for e in events(org, STATUS)] == [kept]
+    assert [e["ChangeEventHeader"]["recordIds"] for e in events(org, ORDERS)] == [[kept]]
+    assert some(org, "Order", Id=undone)["Status"] == "Draft"
+
+
+def test_a_unique_value_is_free_once_its_record_is_gone_and_taken_when_it_wants_back(org: Org) -> None:
+    values: Record = {"Status": "Draft", "EffectiveDate": "2026-01-01", "Umbra_Idempotency_Key__c": "once"}
+
+    def create() -> str:
+        with org.transaction() as tx:
+            return tx.create(ORDER, values)
+
+    first = create()
+    with pytest.raises(Refused, match="DUPLICATE_VALUE"):
+        create()
+    with org.transaction() as tx:
+        tx.delete(ORDER, first)
+    create()
+    with pytest.raises(Refused, match="DUPLICATE_VALUE"), org.transaction() as tx:
+        tx.undelete(ORDER, first)
