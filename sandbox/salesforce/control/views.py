@@ -5,10 +5,10 @@ from itertools import islice
 from typing import Any
 
 from sandbox.salesforce.instance import API_VERSION, Instance
-from sandbox.salesforce.objects import ACCOUNT, ORDER
+from sandbox.salesforce.objects import ORDER
 from sandbox.salesforce.org import Org
 from sandbox.salesforce.schema import Record, SObject, Value
-from sandbox.salesforce.seed.customers import DEMO_ACCOUNTS
+from sandbox.salesforce.seed.customers import DEMO_ACCOUNTS, account_number
 from sandbox.salesforce.values import rest_time, to_json
 
 _SLICE = 500
@@ -115,13 +115,14 @@ def _order_row(org: Org, order: Record) -> dict[str, Value]:
 
 
 def demo_accounts(org: Org) -> list[dict[str, Value]]:
-    """The accounts planted by name."""
-    names = {name for name, *_ in DEMO_ACCOUNTS}
-    found = (
-        a for a in org.store.tables[ACCOUNT.name].records.values() if a.get("AccountNumber") and not a["IsDeleted"]
-    )
+    """The accounts planted by name, whatever they are called by now."""
+    numbers = {account_number(index) for index in range(len(DEMO_ACCOUNTS))}
     return [
-        {"account_id": a["Id"], "name": a["Name"], "internet_eligibility": a.get("Internet_Eligibility__c")}
-        for a in found
-        if a["Name"] in names
+        {
+            "account_id": account["Id"],
+            "name": account["Name"],
+            "internet_eligibility": account.get("Internet_Eligibility__c"),
+        }
+        for account in _live(org, "Account")
+        if account.get("AccountNumber") in numbers
     ]

@@ -49,6 +49,10 @@ DEMO_ORDERS = (
 )
 
 
+def account_number(index: int) -> str:
+    return f"UM-{index + 1:06d}"
+
+
 def account_fields(index: int) -> dict[str, str | None]:
     """The fields of the `index`-th account: a demo account first, then as many as wanted."""
     if index < len(DEMO_ACCOUNTS):
@@ -60,7 +64,7 @@ def account_fields(index: int) -> dict[str, str | None]:
     return {
         "Name": name,
         "Type": kind,
-        "AccountNumber": f"UM-{index + 1:06d}",
+        "AccountNumber": account_number(index),
         "BillingStreet": f"{ward} 1-{index + 1}",
         "BillingCity": city,
         "BillingPostalCode": f"{100 + index % 900:03d}-0000",
