@@ -33,8 +33,11 @@ from services.projector.work import Work
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Project until `stop`; raises Fatal where going on would lose or invent something."""
+async def run(settings: Settings, stop: asyncio.Event, *, work_class: type[Work] = Work) -> None:
+    """Project until `stop`; raises Fatal where going on would lose or invent something.
+
+    work_class: a test's own, which ends the process where it hurts most
+    """
     fields = mapping.load(settings.mapping_file)
     registry, health, gate = metrics.registry(), Health(), Gate("no partitions assigned yet")
     health.ready("assignment", gate.check)
@@ -50,7 +53,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         counted, ledger = Metrics(registry), Ledger()
         teller = Teller(pool, TagCache(client), ledger, counted)
         letters = DeadLetters(send, limit=settings.projector_dead_letter_limit, clock=SYSTEM)
-        work = Work(
+        work = work_class(
             dsn=settings.postgres.dsn,
             mapping=fields,
             ledger=ledger,

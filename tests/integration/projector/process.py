@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
-from schemas import events
+from schemas import events, topics
 from schemas.events import Event
 from services.kernel.kafka import partition_of
 from tests.integration.projector.harness import NOW, topic_of
@@ -54,6 +55,7 @@ class Stage:
         }
 
     async def start(self, *, module: str = "services.projector", **more: str) -> Process:
+        """Start a worker. More of them share the group."""
         log = self.tmp / f"projector-{len(self.started)}.log"
         with log.open("wb") as file:
             running = await asyncio.create_subprocess_exec(
@@ -105,6 +107,38 @@ class Process:
     async def get(self, path: str) -> tuple[int, str]:
         async with aiohttp.ClientSession() as session, session.get(f"{self.admin()}{path}") as answer:
             return answer.status, await answer.text()
+
+
+async def at_rest(stage: Stage, names: Sequence[str]) -> bool:
+    """Postgres's offset, Kafka's commit and the end of the log are one, in every partition that holds anything."""
+    stored = {
+        TopicPartition(row[0], row[1]): row[2]
+        for row in await stage.connection.fetch("SELECT topic, partition, next_offset FROM projection_offset")
+    }
+    ends = await log_ends(stage.kafka, names)
+    admin = AIOKafkaAdminClient(bootstrap_servers=stage.kafka)
+    await admin.start()
+    try:
+        committed = await admin.list_consumer_group_offsets(stage.group)
+    finally:
+        await admin.close()
+    for partition, end in ends.items():
+        told = committed[partition].offset if partition in committed else None
+        assert (stored.get(partition), told) == (end, end) or end == 0, (
+            f"{partition}: {stored.get(partition)}, {told}, {end}"
+        )
+    return True
+
+
+async def log_ends(kafka: str, names: Sequence[str]) -> dict[TopicPartition, int]:
+    reader = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await reader.start()
+    try:
+        wanted = [TopicPartition(name, p) for name in names for p in range(topics.BY_NAME[name].partitions)]
+        ends: dict[TopicPartition, int] = await reader.end_offsets(wanted)
+        return ends
+    finally:
+        await reader.stop()
 
 
 @asynccontextmanager
