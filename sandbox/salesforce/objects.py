@@ -100,7 +100,7 @@ ACCOUNT = _object(
             "Eligibility_Source__c",
             "picklist",
             "Eligibility Source",
-            picklist=("Carrier check", "Building survey", "Agent"),
+            picklist=("Carrier check", "Building survey", "Shop"),
         ),
         Field("Credit_Status__c", "picklist", "Credit Status", picklist=("Clear", "Review", "Hold")),
     ),

@@ -74,6 +74,7 @@ async def serve(options: Options) -> None:
         sys.stdout.flush()
         await stop.wait()
         _log.info("stopping")
+        instance.switch.set(on=False)  # ends every open stream
         for task in tuple(tasks):
             task.cancel()
 

@@ -9,14 +9,14 @@ DEMO_ACCOUNTS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("Kenji Sample", "Residential", "Home 10G", "Carrier check"),
     ("Yui Example", "Residential", "Apartment 1G", "Building survey"),
     ("Sora Mihon (見本 空)", "Residential", "Not Eligible", "Carrier check"),
-    ("Ren Sample", "Residential", "Pending", "Agent"),
+    ("Ren Sample", "Residential", "Pending", "Shop"),
     ("Aoi Example", "Residential", None, None),
-    ("Sample Bakery Komorebi", "Business", "Home 1G", "Agent"),
+    ("Sample Bakery Komorebi", "Business", "Home 1G", "Shop"),
     ("Example Ryokan Tsukimi", "Business", "Home 10G", "Building survey"),
     ("Mihon Clinic Asagao (見本医院)", "Business", "Apartment 1G", "Carrier check"),
     ("Sample Books Hakkō", "Business", "Pending", "Carrier check"),
     ("Example Gallery Shizuku", "Business", "Not Eligible", "Building survey"),
-    ("Mihon Robotics Lab (見本工房)", "Business", "Home 10G", "Agent"),
+    ("Mihon Robotics Lab (見本工房)", "Business", "Home 10G", "Shop"),
 )
 _CITIES = (("Minato-ku", "Tokyo"), ("Naka-ku", "Yokohama"), ("Kita-ku", "Osaka"), ("Chuo-ku", "Sapporo"))
 _STATES = ("Home 1G", "Home 10G", "Apartment 1G", "Not Eligible", "Pending", None)

@@ -23,6 +23,7 @@ class Simulator:
     """A running simulator by what it printed when it became ready."""
 
     process: subprocess.Popen[bytes]
+    log: Path
     http: str
     https: str
     grpc: str
@@ -89,10 +90,11 @@ class Simulator:
 def running(state_dir: Path, *options: str) -> Iterator[Simulator]:
     """A simulator on free ports; ends with the block."""
     command = [sys.executable, "-m", "sandbox.salesforce", "--state-dir", str(state_dir), *options]
-    with (state_dir.parent / f"{state_dir.name}.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+    log = state_dir.parent / f"{state_dir.name}.log"
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file)
     try:
-        yield _ready(process, state_dir)
+        yield _ready(process, log)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -101,10 +103,10 @@ def running(state_dir: Path, *options: str) -> Iterator[Simulator]:
             process.stdout.close()
 
 
-def _ready(process: subprocess.Popen[bytes], state_dir: Path) -> Simulator:
+def _ready(process: subprocess.Popen[bytes], log: Path) -> Simulator:
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line, (state_dir.parent / f"{state_dir.name}.log").read_text()
+    assert line, log.read_text()
     said = json.loads(line)
     assert said.pop("ready") is True
-    return Simulator(process, **said)
+    return Simulator(process, log, **said)

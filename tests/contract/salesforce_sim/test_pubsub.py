@@ -208,6 +208,19 @@ async def test_switched_off_every_stream_dies_and_comes_back_later(sim: Simulato
         assert (await client.topic(_PRICES)).can_subscribe
 
 
+async def test_a_stopping_org_ends_its_streams_and_logs_no_error(tmp_path: Path) -> None:
+    with running(tmp_path / "org") as sim:
+        async with pubsub(sim) as client:
+            stream = client.subscribe()
+            await stream.ask(_PRICES, 1)
+            await sim.streams(_PRICES)
+            sim.process.terminate()
+            status, _, _ = await failure(stream)
+
+    assert status == grpc.StatusCode.UNAVAILABLE
+    assert "ERROR" not in sim.log.read_text()
+
+
 async def test_a_status_change_makes_a_change_event_and_a_platform_event(sim: Simulator) -> None:
     order = next(o for o in sim.do("GET", "/orders")["orders"] if o["status"] == "Draft")
     async with pubsub(sim) as client:
