@@ -12,7 +12,7 @@ from sandbox.salesforce.org import Behaviour
 from sandbox.salesforce.serve import Options, serve
 
 
-def parse(argv: Sequence[str]) -> Options:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox.salesforce", description=__doc__)
     add = parser.add_argument
     add("--state-dir", type=Path, required=True, help="where the org lives; a new directory is a new org")
@@ -39,6 +39,12 @@ def parse(argv: Sequence[str]) -> Options:
         help="resolution of commit timestamps; real orgs send seconds",
     )
     add("--log-level", default="INFO")
+    return parser
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """The command line as options; ends the process with 2 when it cannot be."""
+    parser = _parser()
     args = parser.parse_args(argv)
     if not 0 <= args.products <= 20_000:
         parser.error("--products must be between 0 and 20000")

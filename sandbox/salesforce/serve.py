@@ -116,26 +116,32 @@ async def _open(options: Options, stack: AsyncExitStack, spawn: Spawn) -> tuple[
     )
     instance.usage.load(options.state_dir / _USAGE)
     http, https = await _serve_http(instance, options, files, stack)
-    control_address = await _serve_control(instance, options, stack)
+    control_port = await _serve_control(instance, options, stack)
     grpc_port, grpc_tls_port = await _serve_grpc(instance, options, files, stack)
     _log.info("ready: %d records", _count(org))
-    shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host  # noqa: S104 - compared, not bound
-    ready: dict[str, object] = {
+    ports = (http, https, grpc_port, grpc_tls_port, control_port)
+    return instance, _ready(who, options.host, ports, files.ca, key_file)
+
+
+def _ready(who: identity.Identity, host: str, ports: tuple[int, ...], ca: Path, key: Path) -> dict[str, object]:
+    """The line that tells callers where the org is and how to log in."""
+    http, https, grpc_port, grpc_tls_port, control_port = ports
+    shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
+    return {
         "ready": True,
         "http": f"http://{shown}:{http}",
         "https": f"https://{shown}:{https}",
         "grpc": f"{shown}:{grpc_port}",
         "grpc_tls": f"{shown}:{grpc_tls_port}",
-        "control": f"http://127.0.0.1:{control_address}",
-        "ca_file": str(files.ca.resolve()),
+        "control": f"http://127.0.0.1:{control_port}",
+        "ca_file": str(ca.resolve()),
         "client_id": who.client_id,
         "client_secret": who.client_secret,
         "username": who.username,
-        "private_key_file": str(key_file.resolve()),
+        "private_key_file": str(key.resolve()),
         "org_id": who.org_id,
         "api_version": API_VERSION,
     }
-    return instance, ready
 
 
 async def _serve_http(
