@@ -71,6 +71,11 @@ class Stage:
         self.started.append(process)
         return process
 
+    async def reconnect(self) -> None:
+        """After the server was restarted."""
+        self.connection.terminate()
+        self.connection = await asyncpg.connect(self.dsn)
+
     async def value(self, query: str, *arguments: object) -> Any:
         return await self.connection.fetchval(query, *arguments)
 
@@ -152,7 +157,7 @@ async def staged(kafka: str, dsn: str, valkey: str, tmp: Path) -> AsyncIterator[
             if process.running.returncode is None:
                 process.kill()
                 await process.running.wait()
-        await connection.close()
+        stage.connection.terminate()
 
 
 class Writer:
