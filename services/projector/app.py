@@ -15,8 +15,9 @@ from schemas import mapping, topics
 from schemas.events import Message
 from services.kernel import kafka, metrics, postgres, valkey
 from services.kernel.clock import SYSTEM
-from services.kernel.errors import Fatal
+from services.kernel.errors import Fatal, Retryable
 from services.kernel.health import Gate, Health, admin_server
+from services.kernel.lifecycle import BAD_SETTINGS
 from services.kernel.retry import Backoff
 from services.kernel.settings import KafkaSettings
 from services.kernel.tagcache import TagCache
@@ -38,7 +39,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, work_class: type[Work]
 
     work_class: a test's own, which ends the process where it hurts most
     """
-    fields = mapping.load(settings.mapping_file)
+    fields = _mapping(settings)
     registry, health, gate = metrics.registry(), Health(), Gate("no partitions assigned yet")
     health.ready("assignment", gate.check)
     async with AsyncExitStack() as stack:
@@ -80,6 +81,13 @@ async def run(settings: Settings, stop: asyncio.Event, *, work_class: type[Work]
         await _together(app, stop, gate, teller, monitor)
 
 
+def _mapping(settings: Settings) -> mapping.Mapping:
+    try:
+        return mapping.load(settings.mapping_file)
+    except mapping.MappingError as error:
+        raise Fatal(str(error), BAD_SETTINGS) from error
+
+
 async def _together(app: driver.App, stop: asyncio.Event, gate: Gate, teller: Teller, monitor: Monitor) -> None:
     """Engine, teller and monitor: the first that fails ends all; the engine's end ends the others."""
     async with asyncio.TaskGroup() as group:
@@ -109,7 +117,11 @@ async def _letters(settings: KafkaSettings) -> AsyncIterator[Send]:
     await producer.start()
 
     async def send(message: Message) -> None:
-        await producer.send_and_wait(topics.DEAD_LETTER.name, message.value, key=message.key, headers=message.headers)
+        name, headers = topics.DEAD_LETTER.name, message.headers
+        try:
+            await producer.send_and_wait(name, message.value, key=message.key, headers=headers)
+        except KafkaError as error:
+            raise Retryable("the dead letters do not take a record") from error
 
     try:
         yield send
@@ -133,11 +145,14 @@ async def _all_there(settings: Settings, stop: asyncio.Event) -> bool:
 async def _missing(settings: Settings) -> str | None:
     try:
         connection = await asyncpg.connect(settings.postgres.dsn, timeout=5)
+        migrated = await connection.fetchval("SELECT to_regclass('dead_letter') IS NOT NULL")
         await connection.close()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if not postgres.is_transient(error):
             raise Fatal(f"Postgres refuses: {type(error).__name__}") from error
         return "Postgres"
+    if not migrated:
+        return "the tables: run `umbra migrate`"
     try:
         async with kafka.admin(settings.kafka) as admin:
             present = set(await admin.list_topics())

@@ -6,7 +6,7 @@ Order of locks: advisory locks, offset rows by topic and partition, then state a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.mapping import Mapping as FieldMapping
@@ -53,7 +53,6 @@ async def apply(
     decoded: Sequence[Decoded],
     *,
     mapping: FieldMapping,
-    epochs: Mapping[str, str],
     outlet: Outlet,
 ) -> Applied:
     """Apply what is new in a batch.
@@ -65,7 +64,7 @@ async def apply(
         by_place.setdefault(each.record.place, []).append(each)
     async with link.connection.transaction():
         await locks.take(link, {place.topic for place in by_place})
-        offsets = await _lock_offsets(link, by_place, epochs)
+        offsets = await _lock_offsets(link, by_place)
         fresh: list[Decoded] = []
         for place, records in by_place.items():
             fresh += records[stale(offsets[place], [each.record for each in records]) :]
@@ -129,13 +128,13 @@ async def write_outbox(link: Link, tags: Mapping[Place, set[str]], next_offsets:
         )
 
 
-async def _lock_offsets(link: Link, places: Mapping[Place, object], epochs: Mapping[str, str]) -> dict[Place, int]:
+async def _lock_offsets(link: Link, places: Iterable[Place]) -> dict[Place, int]:
     wanted = sorted(places)
     rows = await link.rows("offsets_lock", [each.topic for each in wanted], [each.partition for each in wanted])
     found = {Place(row[0], row[1]): (row[2], row[3]) for row in rows}
     for place in wanted:
         if place not in found:
             raise Hole(f"{place.topic}/{place.partition}: its offset row is gone")
-        if found[place][0] != epochs[place.topic]:
-            raise Fatal(f"{place.topic} is not the topic that was projected: its epoch changed", GUARD_EXIT)
-    return {place: offset for place, (_, offset) in found.items()}
+        if found[place][1]:
+            raise Fatal(f"{place.topic} was created anew: what is read now is another log", GUARD_EXIT)
+    return {place: offset for place, (offset, _) in found.items()}

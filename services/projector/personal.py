@@ -81,9 +81,7 @@ def _row(mapping: FieldMapping, order_id: str, state: Any, known: Mapping[str, S
     return project.order(mapping.objects[ORDER], order_id, state, None if of is None else of.shown())
 
 
-async def move_statuses(
-    link: Link, mapping: FieldMapping, said: list[OrderStatus], tags: Tags
-) -> dict[str, Statuses]:
+async def move_statuses(link: Link, mapping: FieldMapping, said: list[OrderStatus], tags: Tags) -> dict[str, Statuses]:
     """Join what was said of the statuses of orders into what is stored; the orders that it changed."""
     new: dict[str, Statuses] = {}
     for event in said:

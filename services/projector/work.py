@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from schemas.events import OrderStatus, RecordChange
 from schemas.mapping import Mapping as FieldMapping
 from services.kernel import postgres
 from services.kernel.clock import Clock
-from services.kernel.errors import Fatal
+from services.kernel.errors import Fatal, Retryable
 from services.kernel.retry import Backoff
 from services.projector import link as links
 from services.projector.apply import Applied, Outlet, apply
@@ -69,7 +69,6 @@ class Work:
         self._committed = committed
         self._link: Link | None = None
         self.session = Session()
-        self.epochs: Mapping[str, str] = {}
         self.last_done = clock.monotonic()
 
     async def open(self) -> Link:
@@ -98,7 +97,7 @@ class Work:
                 if self.session.is_on(number):
                     raise Fatal(f"records were lost inside this process: {hole}") from hole
                 return
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Retryable) as error:
                 if is_data_error(error):
                     await self._isolate(number, decoded, error)
                     return
@@ -112,17 +111,17 @@ class Work:
         if link is None or link.closed:
             link = await self.open()
         started = time.perf_counter()
-        done = await apply(link, decoded, mapping=self._mapping, epochs=self.epochs, outlet=self._outlet)
+        done = await apply(link, decoded, mapping=self._mapping, outlet=self._outlet)
         self._metrics.transaction.observe(time.perf_counter() - started)
         return done
 
     async def _wait(self, error: Exception, backoff: Backoff) -> None:
         """Let a passing failure pass; raise any other."""
-        if not postgres.is_transient(error):
+        if not (isinstance(error, Retryable) or postgres.is_transient(error)):
             raise error
         self._metrics.failures.labels("postgres").inc()
         if backoff.tries == 0:
-            log.warning("Postgres is away, the batch waits", extra={"action": "hold", "error": type(error).__name__})
+            log.warning("the batch waits", extra={"action": "hold", "error": type(error).__name__})
         await self.close()
         await asyncio.sleep(backoff.next())
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from services.kernel import postgres, valkey
+from services.kernel.errors import Retryable
 from services.kernel.retry import Backoff
 from services.kernel.settings import KafkaSettings
 from services.projector.engine import guard, standing
@@ -74,7 +75,6 @@ class Desk:
             self.assignments += 1
             return {}
         stored, untold = await self._stored(extents)
-        await standing.check(self._kafka, stored, extents, self._work.epochs)
         starts = {each.place: guard.beginning(each, extents[each.place], committed[each.place]) for each in stored}
         self._ledger.assign({each.place: _standing(each, starts, extents, untold) for each in stored})
         await self._tell_what_was_left()
@@ -83,15 +83,18 @@ class Desk:
         return starts
 
     async def _stored(self, extents: Mapping[Place, Extent]) -> tuple[list[Stored], dict[Place, list[int]]]:
+        """Where Postgres stands, past the guard. The caller sets the time for what is away to come back."""
         backoff = Backoff(first=0.05, longest=2.0)
         while True:
             try:
                 async with self._pool.acquire() as connection:
-                    self._work.epochs = await standing.epochs(connection, {place.topic for place in extents})
-                    stored = await standing.claim(connection, extents, self._work.epochs)
-                    return stored, await standing.untold(connection, extents)
-            except _POSTGRES as error:
-                if not postgres.is_transient(error):
+                    lives = await standing.epochs(connection, {place.topic for place in extents})
+                    stored = await standing.claim(connection, extents, lives)
+                    untold = await standing.untold(connection, extents)
+                await standing.check(self._kafka, stored, extents, lives)
+                return stored, untold
+            except (*_POSTGRES, Retryable) as error:
+                if not (isinstance(error, Retryable) or postgres.is_transient(error)):
                     raise
                 await asyncio.sleep(backoff.next())
 

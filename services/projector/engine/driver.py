@@ -21,6 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 from mode.supervisors import CrashingSupervisor
 
+from services.kernel import kafka
 from services.kernel.clock import Clock
 from services.kernel.errors import Fatal
 from services.projector.engine import guard
@@ -45,6 +46,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
         "_drain_messages",
         "_get_active_partitions",
         "_add_gap",
+        "verify_event_path",
         "perform_seek",
         "force_commit",
         "wait_empty",
@@ -73,7 +75,8 @@ class Tuning:
     """How the consumer fetches. Times in seconds.
 
     poll_records: most records taken over from the reader at once
-    partition_bytes: small, so that one topic's backlog does not keep another waiting
+    partition_bytes: small, so that one topic's backlog does not keep another waiting; no smaller than a producer's
+        batch, or an answer would hold one partition only
     """
 
     group: str
@@ -83,7 +86,7 @@ class Tuning:
     session_timeout: float = 10.0
     commit_interval: float = 1.0
     poll_records: int = 1000
-    partition_bytes: int = 131_072
+    partition_bytes: int = kafka.MAX_BATCH_BYTES
     fetch_min_bytes: int = 1
     fetch_max_wait_ms: int = 500
 
@@ -237,6 +240,9 @@ class Consumer(driver.Consumer):
         except TimeoutError:
             log.warning("Kafka did not take the last commit", extra={"action": "commit"})
 
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """Faust's own liveness alarms are false after any rebalance, and silent when it counts."""
+
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         """Faust's gap tracking costs milliseconds per transaction and serves only its own commits."""
 
@@ -285,6 +291,7 @@ def build(tuning: Tuning, desk: Desk) -> App:
         key_serializer="raw",
         value_serializer="raw",
         stream_wait_empty=True,
+        stream_buffer_maxsize=4 * tuning.poll_records,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=tuning.static_id,
         broker_commit_interval=tuning.commit_interval,
@@ -327,7 +334,9 @@ async def drive(app: App, stop: asyncio.Event, *, ready: Callable[[], None], dra
         await _end(app, starting, drain_seconds)
         for task in (stopping, crashing):
             task.cancel()
-    if app.crash_reason is not None:
+    # A fetch cancelled by the stop, in the middle of a rebalance, counts as a crash with Faust, not with us.
+    cancelled = isinstance(app.crash_reason, asyncio.CancelledError)
+    if app.crash_reason is not None and not cancelled:
         raise app.crash_reason
     if not stop.is_set():
         raise Fatal("the Faust app ended by itself")

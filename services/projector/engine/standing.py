@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from services.kernel import kafka
@@ -71,14 +72,14 @@ async def _last_records(settings: KafkaSettings, stored: Mapping[Place, Stored])
     if not stored:
         return {}
     reader = kafka.consumer(settings, group_id=None, auto_offset_reset="none", fetch_max_wait_ms=100)
-    await reader.start()
     try:
+        await reader.start()
         reader.assign([TopicPartition(*place) for place in stored])
         for place, each in stored.items():
             reader.seek(TopicPartition(*place), each.last_offset)
         async with asyncio.timeout(15):
             return await _first_of_each(reader, set(stored))
-    except TimeoutError as error:
+    except (TimeoutError, KafkaError) as error:
         raise Retryable("Kafka did not give back the records that were applied last") from error
     finally:
         await reader.stop()
@@ -91,7 +92,7 @@ async def _first_of_each(reader: Any, missing: set[Place]) -> dict[Place, Seen]:
             place = Place(partition.topic, partition.partition)
             if place in missing and records:
                 first = records[0]
-                seen[place] = Seen(first.offset, first.timestamp, kafka.key_hash(first.key))
+                seen[place] = Seen(first.offset, first.timestamp or 0, kafka.key_hash(first.key))
                 missing.discard(place)
                 reader.pause(partition)
     return seen

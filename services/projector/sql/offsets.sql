@@ -4,9 +4,10 @@ FROM (SELECT key, exclusive FROM unnest($1::integer[], $2::boolean[]) WITH ORDIN
       ORDER BY nth) AS ordered;
 
 -- name: offsets_lock: where the projection stands, for one transaction alone: the fence between two workers
-SELECT o.topic, o.partition, o.epoch, o.next_offset
+SELECT o.topic, o.partition, o.next_offset, o.epoch IS DISTINCT FROM e.epoch AS anew
 FROM projection_offset o
 JOIN unnest($1::text[], $2::integer[]) AS wanted (topic, partition) USING (topic, partition)
+LEFT JOIN topic_epoch e ON e.topic = o.topic
 ORDER BY o.topic, o.partition
 FOR UPDATE OF o;
 

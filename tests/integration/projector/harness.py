@@ -25,7 +25,6 @@ from services.projector.statuses import Statuses
 
 MAPPING = mapping.load()
 EPOCH = "epoch"
-EPOCHS = {topic.name: EPOCH for topic in topics.ALL}
 NOW = datetime(2026, 11, 2, 3, 4, 5, tzinfo=UTC)
 T0 = 1_793_588_645_000
 _PREFIX = {"Product2": "01t", "PricebookEntry": "01u", "Account": "001", "Order": "801", "Pricebook2": "01s"}
@@ -144,7 +143,7 @@ class Bench:
 
     async def apply(self, records: Sequence[LogRecord], **options: Any) -> Applied:
         decoded = decode_all(records, MAPPING)
-        options = {"mapping": MAPPING, "epochs": EPOCHS, "outlet": refuse_none, **options}
+        options = {"mapping": MAPPING, "outlet": refuse_none, **options}
         return await apply(self.link, decoded, **options)
 
     @property
@@ -205,6 +204,10 @@ async def opened(dsn: str) -> AsyncIterator[Bench]:
 
 async def begin(connection: asyncpg.Connection) -> None:
     places = [(topic.name, partition) for topic in topics.ALL for partition in range(topic.partitions)]
+    await connection.executemany(
+        "INSERT INTO topic_epoch (topic, epoch, partitions, object) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        [(topic.name, EPOCH, topic.partitions, topics.OBJECT_OF.get(topic.name)) for topic in topics.ALL],
+    )
     await connection.executemany(
         "INSERT INTO projection_offset (topic, partition, epoch, next_offset) VALUES ($1, $2, $3, 0) "
         "ON CONFLICT DO NOTHING",

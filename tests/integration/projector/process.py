@@ -19,10 +19,12 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from sandbox.stack import postgres
 from schemas import events, topics
 from schemas.events import Event
 from services.kernel.kafka import partition_of
 from tests.integration.projector.harness import NOW, topic_of
+from tests.support import stack
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -45,7 +47,7 @@ class Stage:
         return {
             "PATH": os.environ["PATH"],
             "UMBRA_KAFKA_BOOTSTRAP": self.kafka,
-            "UMBRA_POSTGRES_DSN": self.dsn,
+            "UMBRA_POSTGRES_DSN": stack.as_role(self.dsn, postgres.PROJECTOR),
             "UMBRA_VALKEY_URL": self.valkey,
             "UMBRA_ADMIN_PORT": "0",
             "UMBRA_LOG_FORMAT": "json",
