@@ -58,6 +58,14 @@ _PASSING = (
     asyncpg.SerializationError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    # Full disk, too many connections, out of memory: somebody will see to it.
+    asyncpg.InsufficientResourcesError,
+    # The old primary after a failover, until the address leads to the new one.
+    asyncpg.ReadOnlySQLTransactionError,
+    # A migration changed what a prepared statement answers: a new connection prepares anew.
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
 )
 
 

@@ -12,7 +12,15 @@ from services.kernel import postgres
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionRefusedError(), asyncpg.DeadlockDetectedError(), asyncpg.InterfaceError("closed")]
+    "error",
+    [
+        ConnectionRefusedError(),
+        asyncpg.DeadlockDetectedError(),
+        asyncpg.InterfaceError("closed"),
+        asyncpg.ReadOnlySQLTransactionError(),
+        asyncpg.DiskFullError(),
+        asyncpg.InvalidCachedStatementError(),
+    ],
 )
 def test_a_server_that_is_away_or_gives_way_passes(error: Exception) -> None:
     assert postgres.is_transient(error)
