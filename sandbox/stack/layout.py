@@ -51,8 +51,7 @@ class Layout:
         }
 
     def units(self) -> list[Unit]:
-        every = [*self._servers(), *self._sandbox(), *self._services(), *self._first_fill(), self._front()]
-        return _present(every)
+        return [*self._servers(), *self._sandbox(), *self._services(), *self._first_fill(), self._front()]
 
     def _servers(self) -> list[Unit]:
         state, ports = self._settings.state, self._ports
@@ -202,25 +201,3 @@ class Layout:
             announces=announces,
             env={**self._base, **(env or {})},
         )
-
-
-def _present(units: list[Unit]) -> list[Unit]:
-    """TEMPORARY while the tree grows."""
-    gone = set()
-    for unit in units:
-        service = unit.name.partition("-")[0]
-        if unit.name in {"salesforce", "identity", "fulfilment"}:
-            missing = not (ROOT / "sandbox" / unit.name / "__main__.py").exists()
-        elif unit.name == "backfill":
-            missing = not (ROOT / "services/ops/backfill.py").exists()
-        elif service in {"gateway", "notifier", "projector", "ingestor"}:
-            missing = not (ROOT / "services" / service / "app.py").exists()
-        else:
-            missing = False
-        if missing:
-            gone.add(unit.name)
-    from dataclasses import replace
-
-    return [
-        replace(unit, needs=tuple(n for n in unit.needs if n not in gone)) for unit in units if unit.name not in gone
-    ]
