@@ -11,11 +11,12 @@ export class Problem extends Error {
 }
 
 /** `{body, provenance}` of a GET. The browser's own cache is always asked to check: a price must not outlive its edit. */
-export async function read(path, { signal } = {}) {
-  const response = await send(path, { cache: "no-cache", signal });
+export async function read(path, { signal, headers = {} } = {}) {
+  const response = await send(path, { cache: "no-cache", signal, headers });
   return { body: await response.json(), provenance: provenanceOf(response.headers) };
 }
 
+/** `{body, receipt}` of a POST; the receipt makes a read that carries it hold the write. */
 export async function write(path, body, { headers = {}, signal } = {}) {
   const response = await send(path, {
     method: "POST",
@@ -23,7 +24,10 @@ export async function write(path, body, { headers = {}, signal } = {}) {
     body: JSON.stringify(body),
     signal,
   });
-  return response.status === 204 ? null : response.json();
+  return {
+    body: response.status === 204 ? null : await response.json(),
+    receipt: response.headers.get("Umbra-Wait-For"),
+  };
 }
 
 async function send(path, { signal, ...options }) {

@@ -29,9 +29,9 @@ export class OrderKey {
 export async function place(line, currency, key) {
   try {
     const headers = { "Idempotency-Key": key.get() };
-    const order = await write("/orders", { lines: [line], currency }, { headers });
+    const { body, receipt } = await write("/orders", { lines: [line], currency }, { headers });
     key.forget();
-    return order;
+    return { ...body, receipt };
   } catch (problem) {
     if (problem.status >= 400 && problem.status < 500 && problem.status !== 429) key.forget();
     throw problem;

@@ -44,8 +44,9 @@ export function orderView({ orderId, placed, signal, signedOut }) {
   }
 
   async function load() {
+    const headers = placed?.receipt ? { "Umbra-Wait-For": placed.receipt } : {};
     try {
-      const { body, provenance } = await read(`/orders/${encodeURIComponent(orderId)}`, { signal });
+      const { body, provenance } = await read(`/orders/${encodeURIComponent(orderId)}`, { signal, headers });
       number.textContent = titleOf(body);
       showContents(body, provenance);
     } catch (problem) {

@@ -71,7 +71,7 @@ export function signInView({ signal, signedIn, reason }) {
 
   async function signIn({ accountId }) {
     try {
-      signedIn(await write("/identity/login", { accountId }, { signal }));
+      signedIn((await write("/identity/login", { accountId }, { signal })).body);
     } catch (problem) {
       if (!signal.aborted) fill(trouble, problemNotice(problem));
     }
