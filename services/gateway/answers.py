@@ -116,7 +116,7 @@ class NewStatus(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
     """occurredAt is now where it is absent, and at most two seconds after the receipt."""
 
     status: Annotated[str, Meta(min_length=1, max_length=80)]
-    reason: Annotated[str | None, Meta(pattern="^[A-Z][A-Z0-9_]{0,63}$")] = None
+    reason: Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]{0,63}$")] | None = None
     occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
