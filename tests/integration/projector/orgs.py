@@ -7,6 +7,7 @@ Few SKUs and few products, so that records compete; some prices do not fit.
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ from tests.integration.projector.harness import sf_id
 from tests.support import worlds
 
 _SKUS = ("A", "B", None)
-_PRICES = ("4980", "19.99", "0.005", "10000000000", None)
+_PRICES = ("4980", "19.99", "5480", "0.005", "10000000000", None)
 _STATUSES = ("Draft", "Activating", "Activated", "Failed")
 SIZES = {"Product2": 3, "PricebookEntry": 4, "Account": 2, "Order": 2}
 
@@ -53,25 +54,26 @@ def _add_record(rng: random.Random, org: Org, name: str, number: int) -> None:
     world = worlds.make(rng, most_commits=4)
     key = Key(name, sf_id(name, number))
     for message in world.messages:
-        fields = _translate_all(name, message.fields)
+        fields = _translate_all(name, number, message.fields)
         if ALIVE in message.fields:
             fields[ALIVE] = message.fields[ALIVE]
         org.messages.append(msgspec.structs.replace(message, object=name, record_id=key.record_id, fields=fields))
-    payload = {**_translate_all(name, world.values), ALIVE: not world.alive}
+    payload = {**_translate_all(name, number, world.values), ALIVE: not world.alive}
     org.truth[key] = State(payload=payload, base=Version("0" * 40))
 
 
-def _translate_all(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _translate_all(name: str, number: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """Values of the model as values of the object; another record's same value is another one."""
     translated: dict[str, Any] = {}
     for each, value in fields.items():
         if each != ALIVE:
-            translated |= _TRANSLATE[name](each, value)
+            translated |= _TRANSLATE[name](each, None if value is None else f"{value}.{number}")
     return translated
 
 
 def _pick(options: tuple[Any, ...], value: Any) -> Any:
     """The same option for the same value, always."""
-    return None if value is None else options[sum(map(ord, str(value))) % len(options)]
+    return None if value is None else options[zlib.crc32(value.encode()) % len(options)]
 
 
 def _product(name: str, value: Any) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def _order(name: str, value: Any) -> dict[str, Any]:
         case "c":
             return {"TotalAmount": _pick(_PRICES, value), "EffectiveDate": _pick(("2026-11-02", None), value)}
         case _:
-            return {"OrderNumber": f"{value:04d}"}
+            return {"OrderNumber": value}
 
 
 _TRANSLATE: dict[str, Translate] = {
