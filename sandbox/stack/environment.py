@@ -15,7 +15,13 @@ AUDIENCE = "umbra"
 GRACE_SECONDS = "8"
 
 # A person's own UMBRA_ or ENABLE_ setting wins over these.
-_WISHES = {"ENABLE_SF_SHADOW_READS": "true", "UMBRA_STREAM_ENABLED": "true", "UMBRA_GRACE_SECONDS": GRACE_SECONDS}
+_WISHES = {
+    "ENABLE_SF_SHADOW_READS": "true",
+    "UMBRA_STREAM_ENABLED": "true",
+    "UMBRA_GRACE_SECONDS": GRACE_SECONDS,
+    # The seeded org has two books; with both on sale an order's price would be ambiguous.
+    "UMBRA_PRICEBOOK": "Umbra Portal",
+}
 
 
 def base(environ: Mapping[str, str]) -> dict[str, str]:
