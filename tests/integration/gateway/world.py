@@ -131,7 +131,7 @@ class World:
 
     def calls(self) -> int:
         """API calls that Salesforce has counted."""
-        return int(self.sim.do("GET", "/state")["usage"]["used"])
+        return int(self.sim.do("GET", "/state")["daily_api_calls"]["used"])
 
     def switch(self, to: str) -> None:
         self.sim.do("POST", "/switch", {"salesforce": to})

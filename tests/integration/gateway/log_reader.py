@@ -1,0 +1,28 @@
+"""Reads a whole topic as it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+from schemas.topics import Topic
+from services.kernel.kafka import partitions_of
+
+
+async def read_topic(bootstrap: str, topic: Topic) -> list[Any]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        places = partitions_of(topic.name, topic.partitions)
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
+        found: list[Any] = []
+        for place in places:
+            while await consumer.position(place) < ends[place]:
+                batch = await consumer.getmany(place, timeout_ms=1_000)
+                found += [record for records in batch.values() for record in records]
+        return found
+    finally:
+        await consumer.stop()
