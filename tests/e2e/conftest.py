@@ -1,15 +1,16 @@
-"""One local stack for all stories, a fresh browser for each."""
+"""A fresh browser for each story, on the session's one stack."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.e2e import running
 from tests.e2e.portal import Portal
+from tests.e2e.running import Stack
 from tests.support import browser as chromium
+from tests.support.umbra import Umbra
 
 OpenTab = Callable[[], Awaitable[Portal]]
 
@@ -20,14 +21,13 @@ async def browser() -> AsyncIterator[Browser]:
         yield running_browser
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[running.Stack]:
-    with running.started() as found:
-        yield found
+@pytest.fixture
+def stack(local_stack: Umbra) -> Stack:
+    return Stack(local_stack)
 
 
 @pytest.fixture
-async def open_tab(browser: Browser, stack: running.Stack) -> AsyncIterator[OpenTab]:
+async def open_tab(browser: Browser, stack: Stack) -> AsyncIterator[OpenTab]:
     """Opens one more tab of the same person; a fault in the page's own script fails the test."""
     context = await browser.new_context(locale="en-GB")
     faults: list[str] = []

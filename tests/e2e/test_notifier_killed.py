@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 async def test_tab_goes_on_by_itself_on_the_other_notifier_and_misses_nothing(portal: Portal, stack: Stack) -> None:
-    order = await stack.order_of("Mihon Robotics", "Draft")
+    order = await stack.seeded_draft("Mihon Robotics")
     await portal.sign_in("Mihon Robotics")
     await portal.open_order(order)
     await portal.reaches("Draft")

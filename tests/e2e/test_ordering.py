@@ -23,7 +23,7 @@ async def test_customer_orders_a_plan_for_their_line_and_sees_it_activated(porta
 
 
 async def test_order_moves_through_its_statuses_in_two_tabs(open_tab: OpenTab, stack: Stack) -> None:
-    order = await stack.order_of("Sample Bakery", "Draft")
+    order = await stack.seeded_draft("Sample Bakery")
     first, second = await open_tab(), await open_tab()
     await first.sign_in("Sample Bakery")
     for tab in (first, second):
@@ -53,7 +53,7 @@ async def test_list_of_orders_follows_an_order_that_is_placed_in_another_tab(ope
 
 
 async def test_customer_of_another_account_does_not_see_the_order(portal: Portal, stack: Stack) -> None:
-    order = await stack.order_of("Hana Mihon", "Completed")
+    order = str((await stack.orders_of("Hana Mihon"))[0]["Id"])
     await portal.sign_in("Kenji Sample")
 
     await portal.page.goto(f"{portal.address}/#/orders/{order}")
