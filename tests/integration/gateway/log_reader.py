@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from schemas import topics
 from schemas.topics import Topic
 from services.kernel.kafka import partitions_of
 
@@ -26,3 +28,16 @@ async def read_topic(bootstrap: str, topic: Topic) -> list[Any]:
         return found
     finally:
         await consumer.stop()
+
+
+async def ensure_topics(bootstrap: str) -> None:
+    """The project's topics with their partitions, where they are not there yet; what is in them stays."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        present = set(await admin.list_topics())
+        missing = [topic for topic in topics.ALL if topic.name not in present]
+        if missing:
+            await admin.create_topics([NewTopic(topic.name, topic.partitions, 1) for topic in missing])
+    finally:
+        await admin.close()
