@@ -89,6 +89,7 @@ async def _apply_fresh(
     last = {each.record.place: each.record for each in fresh}
     moved = {place: record.offset + 1 for place, record in last.items()}
     places = sorted(last)
+    tags = [written.tags.get(place) for place in places]
     await link.rows(
         "offsets_move",
         [place.topic for place in places],
@@ -97,9 +98,9 @@ async def _apply_fresh(
         [last[place].offset for place in places],
         [last[place].timestamp_ms for place in places],
         [key_hash(last[place].key) for place in places],
+        [states.text(sorted(each)) if each else None for each in tags],
     )
-    await write_outbox(link, written.tags, moved)
-    tagged = frozenset(place for place, tags in written.tags.items() if tags)
+    tagged = frozenset(place for place, each in zip(places, tags, strict=True) if each)
     return Applied({**offsets, **moved}, tagged, fresh, skipped, written.moved)
 
 
@@ -114,18 +115,6 @@ async def write(link: Link, mapping: FieldMapping, batch: Batch, *, repair: bool
     await verdicts.write(link)
     await coverage.write(link, batch.marks)
     return Written(tags.by_place, len(moved) + len(told))
-
-
-async def write_outbox(link: Link, tags: Mapping[Place, set[str]], next_offsets: Mapping[Place, int]) -> None:
-    rows = [(place, sorted(names)) for place, names in sorted(tags.items()) if names]
-    if rows:
-        await link.rows(
-            "outbox_write",
-            [place.topic for place, _ in rows],
-            [place.partition for place, _ in rows],
-            [next_offsets[place] for place, _ in rows],
-            [states.text(names) for _, names in rows],
-        )
 
 
 async def _lock_offsets(link: Link, places: Iterable[Place]) -> dict[Place, int]:

@@ -47,15 +47,14 @@ class Verdicts:
     of: dict[Key, Hidden | None] = field(default_factory=dict)
 
     async def write(self, link: Link) -> None:
-        hidden = sorted((key, why) for key, why in self.of.items() if why is not None)
-        clear = sorted(key for key, why in self.of.items() if why is None)
-        if hidden:
-            await link.rows(
-                "hidden_write",
-                [key.object for key, _ in hidden],
-                [key.record_id for key, _ in hidden],
-                [why.reason for _, why in hidden],
-                [why.detail for _, why in hidden],
-            )
-        if clear:
-            await link.rows("hidden_clear", [key.object for key in clear], [key.record_id for key in clear])
+        if not self.of:
+            return
+        keys = sorted(self.of)
+        hidden = [self.of[key] for key in keys]
+        await link.rows(
+            "hidden_settle",
+            [key.object for key in keys],
+            [key.record_id for key in keys],
+            [None if why is None else why.reason for why in hidden],
+            [None if why is None else why.detail for why in hidden],
+        )

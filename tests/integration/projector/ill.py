@@ -34,7 +34,7 @@ class IllLink(Link):
 
     async def rows(self, statement: str, *arguments: object) -> list[Any]:
         found = await super().rows(statement, *arguments)
-        if statement == "outbox_write":
+        if statement == "offsets_move":
             die()
         return found
 
