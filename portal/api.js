@@ -70,8 +70,9 @@ const UNSURE = "We did not hear back, so the order may or may not have gone thro
 async function problemOf(response, writing) {
   const told = await response.json().catch(() => ({}));
   const away = response.status >= 500;
-  // Only the gateway's own 503 says that nothing happened; a proxy's 502 or 504 does not know.
-  const sure = !away || (response.status === 503 && Boolean(told.title));
+  // Only the gateway's own 503 says that nothing happened, unless it says that it does not know; a proxy never knows.
+  const known = Boolean(told.title) && told.type !== "urn:umbra:problem:unknown-outcome";
+  const sure = !away || (response.status === 503 && known);
   return new Problem(away ? awayWords(writing, sure) : (WORDS[response.status] ?? "That did not work."), {
     status: response.status,
     detail: told.detail ?? "",
