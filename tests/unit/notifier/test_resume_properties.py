@@ -160,8 +160,12 @@ class Resuming(RuleBasedStateMachine):
                 self.shown.append(json.loads(lines["data"]))
                 self.complete = self.complete and "skipped" not in self.shown[-1]
         del self.wire.written[:blocks]
-        if self.stream is not None:
-            self.stream.flush()
+
+    @precondition(lambda self: self.stream is not None)
+    @rule()
+    def the_socket_takes_more(self) -> None:
+        assert self.stream is not None
+        self.stream.flush()
 
     @precondition(lambda self: self.stream is not None)
     @rule()
@@ -190,6 +194,18 @@ class Resuming(RuleBasedStateMachine):
     def no_version_is_shown_twice_or_back_in_time(self) -> None:
         versions = [shown["version"] for shown in self.shown]
         assert versions == sorted(set(versions))
+
+    @invariant()
+    def a_cursor_claims_only_what_was_shown(self) -> None:
+        held = SEALER.open_order(self.cursor, ORDER, ACCOUNT, 0) if self.cursor else None
+        if held is None or held.hole:
+            return
+        below = [each.version for each in self.log.values() if each.order_id == ORDER and each.offset < held.next]
+        assert max(below, default="") <= (held.version or "")
+        if held.version is not None:
+            claimed = next(each for each in self.statuses if each.version == held.version)
+            assert self.shown
+            assert self.shown[-1]["status"] == claimed.status
 
     def every_change_was_shown_once(self) -> None:
         fold = View(0)
