@@ -1,0 +1,161 @@
+"""A batch is everything that arrived, in order; what cannot be read is set aside with a hole around its time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas import mapping, versions
+from schemas.events import Watermark
+from services.ingestor import batch as batches
+from services.ingestor.batch import Reader
+from services.ingestor.position import Position
+from services.salesforce.pubsub.avro import EventSchema
+from services.salesforce.pubsub.errors import Interrupted, SchemaRefused
+from services.salesforce.pubsub.subscription import Delivery, Fetched
+from tests.unit.pubsub.events import COMMIT_MS, COMMIT_NUMBER, bits, payload, schema
+
+TOPIC, STATUSES = "/data/Product2ChangeEvent", "/event/Order_Status__e"
+PRODUCT = schema("Product2", {"Name": "string", "IsActive": "boolean"})
+ORDER = schema("Order", {"Status": "string", "AccountId": "string"})
+IDS = [f"01t00000000000{n}" for n in ("1AAA", "2AAA", "3AAA")]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RECEIVED = COMMIT_MS + 400
+START = Position(replay_id="01", event_at=versions.moment(COMMIT_MS - 60_000))
+
+
+def made(of: EventSchema, replay: int, kind: str, record_id: str, **body: object) -> Delivery:
+    header = {
+        "entityName": of.name.removesuffix("ChangeEvent"),
+        "recordIds": [record_id],
+        "changeType": kind,
+        "changeOrigin": "",
+        "transactionKey": f"key-{replay}",
+        "sequenceNumber": 1,
+        "commitTimestamp": COMMIT_MS + replay,
+        "commitNumber": COMMIT_NUMBER + replay,
+        "commitUser": "",
+        "nulledFields": [],
+        "diffFields": [],
+        "changedFields": bits(of, body) if kind == "UPDATE" else [],
+    }
+    return Delivery(bytes([replay]), of.id, payload(of, {"ChangeEventHeader": header, **body}))
+
+
+def reader(*known: EventSchema, topic: str = TOPIC, error: Exception | None = None) -> Reader:
+    by_id = {of.id: of for of in known}
+
+    async def get(schema_id: str) -> EventSchema:
+        if schema_id not in by_id:
+            raise error or SchemaRefused("schema.validation.failed", "unknown")
+        return by_id[schema_id]
+
+    return Reader(topic, mapping.load(), get)
+
+
+def fetched(*deliveries: Delivery, latest: bytes = b"") -> Fetched:
+    return Fetched(deliveries, latest, RECEIVED)
+
+
+async def test_changes_keep_their_order_and_the_last_gives_the_position() -> None:
+    arrived = [
+        fetched(made(PRODUCT, 2, "CREATE", IDS[0], Name="a"), made(PRODUCT, 3, "UPDATE", IDS[0], Name="b")),
+        fetched(made(PRODUCT, 4, "DELETE", IDS[1])),
+    ]
+
+    batch = await reader(PRODUCT).read(arrived, START, NOW)
+
+    assert [(c.record_id, c.kind) for c in batch.changes] == [
+        (IDS[0], "create"),
+        (IDS[0], "update"),
+        (IDS[1], "delete"),
+    ]
+    assert batch.position == Position(replay_id="04", event_at=versions.moment(COMMIT_MS + 4))
+    assert batch.deliveries == 3
+    assert batch.newest == versions.moment(COMMIT_MS + 4)
+
+
+async def test_quiet_response_moves_the_position_to_the_orgs_own_time() -> None:
+    batch = await reader().read([fetched(latest=b"\x09")], START, NOW)
+
+    assert batch.position == Position(replay_id="09", event_at=versions.moment(RECEIVED))
+    assert (batch.deliveries, batch.changes, batch.newest) == (0, [], versions.moment(RECEIVED))
+
+
+async def test_order_change_reports_its_status_beside_the_change() -> None:
+    batch = await reader(ORDER, topic="/data/OrderChangeEvent").read(
+        [fetched(made(ORDER, 2, "UPDATE", "801000000000001AAA", Status="Activated"))], START, NOW
+    )
+
+    assert [change.fields["Status"] for change in batch.changes] == ["Activated"]
+    assert [status.status for status in batch.statuses] == ["Activated"]
+
+
+async def test_broken_event_is_set_aside_and_what_follows_is_read() -> None:
+    broken = Delivery(b"\x03", PRODUCT.id, b"\x01\x02")
+    arrived = [fetched(made(PRODUCT, 2, "DELETE", IDS[0]), broken, made(PRODUCT, 4, "DELETE", IDS[1]))]
+
+    batch = await reader(PRODUCT).read(arrived, START, NOW)
+
+    (letter,) = batch.letters
+    (hole,) = batch.holes
+    assert [change.record_id for change in batch.changes] == [IDS[0], IDS[1]]
+    assert (letter.replay_id, letter.before_replay_id, letter.schema_id) == ("03", "02", PRODUCT.id)
+    assert hole == Watermark(
+        object="Product2",
+        basis="hole",
+        origin="cdc",
+        hole_id="undecodable:03",
+        hole_from=versions.moment(COMMIT_MS + 2 - versions.LATE_VISIBILITY_MS),
+        hole_to=versions.moment(RECEIVED),
+        reason="undecodable",
+    )
+    assert batch.position.replay_id == "04"
+
+
+async def test_broken_event_at_the_end_is_passed() -> None:
+    batch = await reader(PRODUCT).read([fetched(Delivery(b"\x03", PRODUCT.id, b""))], START, NOW)
+
+    assert batch.position == Position(replay_id="03", event_at=START.event_at)
+
+
+async def test_schema_that_salesforce_refuses_sets_its_events_aside() -> None:
+    batch = await reader().read([fetched(made(PRODUCT, 2, "DELETE", IDS[0]))], START, NOW)
+
+    assert len(batch.letters) == 1
+
+
+async def test_schema_that_cannot_be_had_just_now_stops_the_batch() -> None:
+    waiting = reader(error=Interrupted("schema.api.unavailable", ""))
+
+    with pytest.raises(Interrupted):
+        await waiting.read([fetched(made(PRODUCT, 2, "DELETE", IDS[0]))], START, NOW)
+
+
+async def test_broken_platform_event_opens_no_hole() -> None:
+    batch = await reader(PRODUCT, topic=STATUSES).read([fetched(Delivery(b"\x03", PRODUCT.id, b""))], START, NOW)
+
+    assert (len(batch.letters), batch.holes) == (1, [])
+
+
+async def test_reason_of_a_dead_letter_holds_no_value() -> None:
+    wrong = schema("Product2", {"IsActive": "string"})
+
+    batch = await reader(wrong).read([fetched(made(wrong, 2, "CREATE", IDS[0], IsActive="secret"))], START, NOW)
+
+    (letter,) = batch.letters
+    assert "IsActive" in letter.reason
+    assert "secret" not in letter.reason
+
+
+async def test_service_that_repeats_itself_is_noticed_and_moves_nothing() -> None:
+    ahead = Position(replay_id="99", event_at=versions.moment(COMMIT_MS + 3_600_000))
+
+    batch = await reader(PRODUCT).read([fetched(made(PRODUCT, 2, "DELETE", IDS[0]))], ahead, NOW)
+
+    assert (batch.position, batch.went_back, len(batch.changes)) == (ahead, 1, 1)
+
+
+def test_covered_until_leaves_room_for_what_is_not_visible_yet() -> None:
+    assert batches.covered_until(versions.moment(10_000)) == versions.moment(7_000)
