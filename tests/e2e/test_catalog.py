@@ -71,19 +71,6 @@ async def test_with_salesforce_off_the_catalog_is_shown_with_its_age(portal: Por
         )
 
 
-async def test_with_salesforce_off_an_order_is_refused_in_plain_words(portal: Portal, stack: Stack) -> None:
-    await portal.sign_in("Yui Example")
-    await portal.show_plans("sim")
-    async with stack.without_salesforce():
-        await portal.card("SIM-DATA-10GB").get_by_role("button", name="Order").click()
-        await portal.page.get_by_role("button", name="Place order").click()
-
-        await expect(portal.page.locator("dialog .notice.bad")).to_contain_text("Nothing was ordered", timeout=20_000)
-
-    await portal.page.get_by_role("button", name="Try again").click()
-    await portal.reaches("Activated")
-
-
 async def views_of_both(portal: Portal, sku: str) -> set[str]:
     """Every price shown for the SKU until each gateway has answered twice."""
     answered = dict.fromkeys(GATEWAYS, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -10,6 +12,9 @@ from tests.e2e.portal import Portal
 from tests.e2e.running import Stack
 
 pytestmark = pytest.mark.browser
+
+# Whether the call was cut before or after it reached the org, the page says what that means for the order.
+IN_PLAIN_WORDS = re.compile("Nothing was ordered|never be placed twice")
 
 
 async def test_customer_orders_a_plan_for_their_line_and_sees_it_activated(portal: Portal) -> None:
@@ -60,3 +65,19 @@ async def test_customer_of_another_account_does_not_see_the_order(portal: Portal
 
     await expect(portal.page.locator(".notice.bad")).to_contain_text("could not find", timeout=20_000)
     assert await portal.story() == []
+
+
+async def test_order_refused_with_salesforce_off_is_placed_once_by_trying_again(portal: Portal, stack: Stack) -> None:
+    await portal.sign_in("Yui Example")
+    await portal.show_plans("sim")
+    before = len(await stack.orders_of("Yui Example"))
+    async with stack.without_salesforce():
+        await portal.card("SIM-DATA-10GB").get_by_role("button", name="Order").click()
+        for press in ("Place order", "Try again"):
+            await portal.page.get_by_role("button", name=press).click()
+            await expect(portal.page.locator("dialog .notice.bad")).to_contain_text(IN_PLAIN_WORDS, timeout=20_000)
+
+    await portal.page.get_by_role("button", name="Try again").click()
+
+    await portal.reaches("Activated")
+    assert len(await stack.orders_of("Yui Example")) == before + 1
