@@ -44,14 +44,20 @@ class Log:
         self._producer: AIOKafkaProducer | None = None
         self._waiting: asyncio.Queue[Said] = asyncio.Queue(_MOST_WAITING)
         self._broken = asyncio.Event()
-
-    @property
-    def is_up(self) -> bool:
-        return self._producer is not None
+        self._up = asyncio.Event()
 
     @property
     def waiting(self) -> int:
         return self._waiting.qsize()
+
+    async def comes_up(self, within: float) -> bool:
+        """Whether there is a connection to Kafka, now or within so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._up.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def send(self, *said: Said) -> None:
         """Return once every record is acknowledged by all replicas. Raises LogAway."""
@@ -85,11 +91,13 @@ class Log:
                 await producer.start()
                 backoff.reset()
                 self._producer = producer
+                self._up.set()
                 await self._send_posted()
             except (KafkaError, OSError) as error:
                 log.warning("kafka is away", extra={"action": "kafka_away", "why": type(error).__name__})
             finally:
                 self._producer = None
+                self._up.clear()
                 with suppress(KafkaError, OSError):
                     await producer.stop()
             await asyncio.sleep(backoff.next())

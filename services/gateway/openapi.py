@@ -135,7 +135,7 @@ ROUTES = (
             Parameter(name=KEY, where="header", doc="One for each order, the same for its retries.", required=True),
         ),
         scope="orders:write",
-        errors=(415, 422, 504),
+        errors=(415, 422),
     ),
     Route(
         method="POST",

@@ -32,6 +32,8 @@ from services.salesforce.rest import Rest
 log = logging.getLogger(__name__)
 
 _REMEMBERED_SECONDS = 24 * 3600
+_LOG_SECONDS = 2.0
+"""How long an order waits for the log to be there, before anything is done in Salesforce."""
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -83,6 +85,8 @@ class Desk:
         return await self._insert(who, order, price, deadline)
 
     async def _insert(self, who: Identity, order: NewOrder, price: Priced, deadline: float) -> Outcome:
+        if not await self.log.comes_up(_LOG_SECONDS):
+            raise problems.unavailable("Orders cannot be followed now; nothing was ordered.")
         today = self.clock.now().date()
         parts = ordering.parts(self.mapping, who, order.currency, price, today)
         try:
@@ -193,4 +197,5 @@ def _away(error: SalesforceError) -> Problem:
 
 def _unknown(detail: str) -> Problem:
     title = "Whether the order was placed is not known"
-    return Problem(504, "unknown-outcome", title, f"{detail} Send the same request with the same key again.")
+    again = f"{detail} Send the same request with the same key again."
+    return Problem(503, "unknown-outcome", title, again, headers={"Retry-After": "5"})

@@ -137,7 +137,7 @@ class World:
         self.sim.do("POST", "/switch", {"salesforce": to})
 
     @asynccontextmanager
-    async def gateway(self, **more: str) -> AsyncIterator[Client]:
+    async def gateway(self, *, wait: bool = True, **more: str) -> AsyncIterator[Client]:
         """A gateway of its own with settings of its own."""
         environ = self.environ | {"UMBRA_PORT": str(FREE.take()), "UMBRA_ADMIN_PORT": str(FREE.take())} | more
         loaded = kernel_settings.load(Settings, environ)
@@ -147,7 +147,8 @@ class World:
         async with aiohttp.ClientSession() as session:
             client = Client(session, base, admin, task)
             try:
-                await eventually(client.is_ready, within=15)
+                if wait:
+                    await eventually(client.is_ready, within=15)
                 yield client
             finally:
                 stop.set()
@@ -172,12 +173,16 @@ class Client:
     admin: str
     task: asyncio.Task[None]
 
-    async def is_ready(self) -> bool:
+    async def answers(self) -> int:
+        """Status of its readiness; 0 while nobody listens."""
         assert not self.task.done(), self.task.exception()
         try:
-            return (await self.get("/health/ready")).status == 200
+            return (await self.get("/health/ready")).status
         except aiohttp.ClientConnectionError:
-            return False
+            return 0
+
+    async def is_ready(self) -> bool:
+        return await self.answers() == 200
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None, **params: str) -> Got:
         return await self._call("GET", path, headers, params=params)
