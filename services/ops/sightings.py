@@ -68,17 +68,16 @@ async def _one_price(places: Places, entry: Any, price: Decimal, caller: dict[st
     row = asyncio.create_task(_in_row(places, entry["pricebook_entry_id"], price), name="row")
     answer = asyncio.create_task(_in_answers(places, entry, price, caller), name="answers")
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            url = f"{places.control}/records/PricebookEntry/{entry['pricebook_entry_id']}"
-            async with places.session.patch(url, json={"UnitPrice": float(price)}) as changed:
-                changed.raise_for_status()
-            return PriceSeen(row=await row - began, gateway=await answer - began)
-    except TimeoutError as error:
-        missing = [task.get_name() for task in (row, answer) if not task.done()]
-        raise NotSeen(f"price {price} did not reach {' and '.join(missing)}") from error
+        url = f"{places.control}/records/PricebookEntry/{entry['pricebook_entry_id']}"
+        async with places.session.patch(url, json={"UnitPrice": float(price)}) as changed:
+            changed.raise_for_status()
+        _, late = await asyncio.wait({row, answer}, timeout=_PATIENCE_SECONDS)
+        if late:
+            raise NotSeen(f"price {price} was not seen in: {', '.join(task.get_name() for task in late)}")
+        return PriceSeen(row=row.result() - began, gateway=answer.result() - began)
     finally:
-        for task in (row, answer):
-            task.cancel()
+        row.cancel()
+        answer.cancel()
 
 
 async def _in_row(places: Places, entry_id: str, price: Decimal) -> float:

@@ -12,6 +12,7 @@ import os
 import statistics
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from sandbox.stack import cache, local, settings
 from sandbox.stack.child import last_lines
 from sandbox.stack.settings import StackSettings
 from services.ops import progress, sightings
-from services.ops.sightings import NotSeen
 from services.ops.up import REFUSALS
 
 CHANGES = 7
@@ -56,13 +56,14 @@ async def _attempt(args: argparse.Namespace, state: Path) -> dict[str, Any]:
         async with local.running(chosen, os.environ, lines.show if args.verbose else lines.show_deaths) as stack:
             try:
                 medians = await _measure(stack)
-            except (NotSeen, aiohttp.ClientError, asyncpg.PostgresError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, the caller gets one line of JSON
                 _show_logs(state)
+                sys.stderr.write(f"{traceback.format_exc()}\n")
                 return {"ok": False, "error": f"{type(error).__name__}: {error}"}
             return {"ok": True, **medians, "start_s": stack.state.started_in}
     except REFUSALS as error:
         sys.stderr.write(f"{error}\n")
-        return {"ok": False, "error": str(error).partition("\n")[0]}
+        return {"ok": False, "error": str(error).partition("; its log ends")[0]}
 
 
 async def _measure(stack: local.LocalStack) -> dict[str, int]:
