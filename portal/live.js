@@ -7,7 +7,7 @@ const WORDS = {
   open: "Live",
   reconnecting: "Reconnecting",
   closed: "Not connected",
-  done: "Finished; nothing more will change",
+  done: "Finished",
 };
 
 /** `{element, show}`: `show` takes what the order client reports of its connection. */

@@ -2,7 +2,7 @@
 
 import { Problem, read } from "../api.js";
 import { fill, h } from "../dom.js";
-import { money } from "../format.js";
+import { day, money } from "../format.js";
 import { connectionLine } from "../live.js";
 import { problemNotice } from "../ordering.js";
 import { smallPrint } from "../provenance.js";
@@ -72,13 +72,16 @@ export function orderView({ orderId, placed, signal, signedOut }) {
     fill(past, h("h2", { id: "past-title" }, "Since you opened this page"), story(history));
   }
 
+  /** Lines come only with the answer to the order itself: the shadow holds orders, not what is in them. */
   function showContents(order, provenance = null) {
+    const lines = order.lines ?? placed?.lines;
     fill(
       contents,
-      h("h2", { id: "contents-title" }, "In this order"),
-      order.lines && h("ul", { class: "lines" }, order.lines.map((line) => lineRow(line, order.currency))),
+      h("h2", { id: "contents-title" }, lines ? "In this order" : "About this order"),
+      lines && h("ul", { class: "lines" }, lines.map((line) => lineRow(line, order.currency))),
+      order.createdAt && h("p", { class: "fact" }, h("span", null, "Placed"), h("span", null, day(order.createdAt))),
       order.totalAmount &&
-        h("p", { class: "total" }, h("span", null, "Total"), h("strong", null, money(order.totalAmount, order.currency))),
+        h("p", { class: "fact" }, h("span", null, "Total"), h("strong", null, money(order.totalAmount, order.currency))),
       provenance && smallPrint(provenance),
     );
   }
