@@ -13,13 +13,17 @@ from services.kernel.kafka import partitions_of
 
 
 async def read_topic(bootstrap: str, topic: Topic) -> list[Any]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
     await consumer.start()
     try:
         places = partitions_of(topic.name, topic.partitions)
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
-        await consumer.seek_to_beginning(*places)
         found: list[Any] = []
         for place in places:
             while await consumer.position(place) < ends[place]:
