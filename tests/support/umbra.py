@@ -9,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ class Umbra:
     """A stack that runs on free ports in a state directory of its own."""
 
     state_dir: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One `umbra` command against this stack."""
         command = [sys.executable, "-m", "services.ops", *words, "--state-dir", str(self.state_dir)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=_PATIENCE_SECONDS)
+        environ = {**os.environ, **self.settings}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=_PATIENCE_SECONDS, env=environ
+        )
         if check and done.returncode != 0:
             raise AssertionError(f"umbra {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
@@ -81,9 +85,9 @@ class Umbra:
 
 
 @contextlib.contextmanager
-def running(state_dir: Path, *flags: str) -> Iterator[Umbra]:
-    """A ready stack, stopped at the end."""
-    umbra = Umbra(state_dir)
+def running(state_dir: Path, *flags: str, settings: Mapping[str, str] | None = None) -> Iterator[Umbra]:
+    """A ready stack, stopped at the end. `settings` are environment variables over this process's own."""
+    umbra = Umbra(state_dir, settings or {})
     try:
         umbra.run("up", "--detach", "--free-ports", *flags)
         yield umbra
