@@ -56,11 +56,20 @@ class PriceSeen:
 
 async def watch_prices(places: Places, changes: int) -> list[PriceSeen]:
     """Raise one price by one, again and again. Raises NotSeen."""
-    entry = await places.connection.fetchrow(_A_PRICE)
-    if entry is None:
-        raise NotSeen("the shadow shows no price to change")
     caller = await places.token((await places.accounts())[0])
+    entry = await _offered_entry(places, caller)
     return [await _one_price(places, entry, entry["unit_price"] + step, caller) for step in range(1, changes + 1)]
+
+
+async def _offered_entry(places: Places, caller: dict[str, str]) -> Any:
+    """The row of a price that is offered: of the book that is sold from, where there are others."""
+    async with places.session.get(f"{places.front}/catalog/products", headers=caller) as answer:
+        answer.raise_for_status()
+        offered = [price["pricebookEntryId"] for each in (await answer.json())["products"] for price in each["prices"]]
+    entry = await places.connection.fetchrow(_A_PRICE, offered)
+    if entry is None:
+        raise NotSeen("no price is offered that could be changed")
+    return entry
 
 
 async def _one_price(places: Places, entry: Any, price: Decimal, caller: dict[str, str]) -> PriceSeen:
@@ -164,7 +173,7 @@ async def _frames(stream: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, di
 _A_PRICE = """
 SELECT e.pricebook_entry_id, e.unit_price, p.sku
 FROM sf_pricebook_shadow e JOIN sf_product_shadow p USING (product_id)
-WHERE e.is_active ORDER BY e.pricebook_entry_id LIMIT 1
+WHERE e.pricebook_entry_id = ANY($1::text[]) ORDER BY e.pricebook_entry_id LIMIT 1
 """
 _THE_PRICE = "SELECT unit_price FROM sf_pricebook_shadow WHERE pricebook_entry_id = $1"
 _AN_ORDER = """
