@@ -239,7 +239,7 @@ class World:
         read: bool = True,
     ) -> AsyncIterator[Client]:
         """A client that reads in the background until the block ends."""
-        headers = {"Authorization": f"Bearer {bearer or token()}"}
+        headers = {} if bearer == "" else {"Authorization": f"Bearer {bearer or token()}"}
         if cursor is not None:
             headers["Last-Event-ID"] = cursor
         client = Client(last_id=cursor)
@@ -293,10 +293,28 @@ async def world(bootstrap: str, dsn: str, valkey: str, state: Path) -> AsyncIter
             await asyncio.gather(*(_end(instance.process) for instance in made.instances))
 
 
+@contextlib.asynccontextmanager
+async def transaction(
+    world: World,
+) -> AsyncIterator[tuple[Callable[[OrderStatus], Awaitable[None]], Callable[[], Awaitable[None]]]]:
+    """An open transaction on the status topic, and how to end it."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=world.bootstrap, transactional_id=f"tests-{secrets.token_hex(4)}", acks="all"
+    )
+    await producer.start()
+    await producer.begin_transaction()
+
+    async def publish(status: OrderStatus) -> None:
+        message = events.encode(status, source="/tests", now=datetime.now(UTC))
+        await producer.send_and_wait(topics.ORDER_STATUS.name, message.value, key=message.key)
+
+    try:
+        yield publish, producer.commit_transaction
+    finally:
+        await producer.stop()
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.kill()
     await process.wait()
-
-
-Check = Callable[[], Awaitable[bool]]
