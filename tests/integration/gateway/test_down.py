@@ -109,7 +109,7 @@ async def test_without_postgres_the_cache_answers_then_salesforce(mortal: World,
 
 
 async def test_with_postgres_again_the_shadow_answers(mortal: World, own_postgres: Database) -> None:
-    async with mortal.gateway(UMBRA_NEAR_SECONDS="0") as gateway:
+    async with mortal.gateway(UMBRA_NEAR_SECONDS="0", UMBRA_CACHE_SECONDS="0") as gateway:
         await own_postgres.kill()
         await gateway.get("/catalog/products/SIM-DATA-10GB")
         await own_postgres.restart()

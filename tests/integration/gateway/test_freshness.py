@@ -164,9 +164,7 @@ async def test_a_change_that_the_shadow_has_not_seen_is_in_a_live_read(world: Wo
 
 async def test_a_key_absent_from_an_unobserved_object_is_asked_for(world: World) -> None:
     account = world.account("Home 1G")
-    await world.bench.connection.execute(
-        "DELETE FROM sf_account_eligibility_shadow WHERE account_id = $1", account
-    )
+    await world.bench.connection.execute("DELETE FROM sf_account_eligibility_shadow WHERE account_id = $1", account)
     async with world.gateway(UMBRA_CACHE_SECONDS="0", UMBRA_NEAR_SECONDS="0") as gateway:
         observed = await gateway.get(f"/accounts/{account}/eligibility", token(account))
         await world.observed("Account", 3_600)
@@ -179,10 +177,10 @@ async def test_a_key_absent_from_an_unobserved_object_is_asked_for(world: World)
 async def test_a_list_without_a_full_read_goes_live_and_else_shows_what_there_is(world: World) -> None:
     await world.uncovered("Product2")
     async with world.gateway(UMBRA_CACHE_SECONDS="0", UMBRA_NEAR_SECONDS="0") as gateway:
-        live = await gateway.get("/catalog/products", **{"class": "VPN"})
+        live = await gateway.get("/catalog/products?class=VPN")
         world.switch("off")
-        stored = await gateway.get("/catalog/products", **{"class": "SIM"})
-        empty = await gateway.get("/catalog/products", **{"class": "Nothing"})
+        stored = await gateway.get("/catalog/products?class=SIM")
+        empty = await gateway.get("/catalog/products?class=Nothing")
         world.switch("on")
 
     assert (live.status, live.source) == (200, "live")

@@ -156,8 +156,12 @@ async def test_who_may_not_order_does_not(world: World) -> None:
             await gateway.post("/orders", BODY, token(account)),
             await gateway.post("/orders", BODY, cookie | key),
             await gateway.post("/orders", BODY, cookie | key | {"Origin": "https://elsewhere.example"}),
-            await gateway.post("/orders", BODY, cookie | key | {"Origin": f"http://{host}", "Sec-Fetch-Site": "cross-site"}),
-            await gateway.post("/orders", BODY, cookie | key | {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}),
+            await gateway.post(
+                "/orders", BODY, cookie | key | {"Origin": f"http://{host}", "Sec-Fetch-Site": "cross-site"}
+            ),
+            await gateway.post(
+                "/orders", BODY, cookie | key | {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+            ),
         ]
 
     assert [answer.status for answer in answers] == [401, 403, 403, 400, 403, 403, 403, 201]
@@ -194,7 +198,9 @@ async def test_a_write_token_makes_the_next_read_hold_the_write(world: World) ->
         before = await gateway.get("/orders", token(account))
         placed = await place(gateway, account, "key-wait")
         after = token(account) | {"Umbra-Wait-For": placed.headers["Umbra-Wait-For"]}
-        reads = [asyncio.create_task(gateway.get(path, after)) for path in ("/orders", f"/orders/{placed.body['orderId']}")]
+        reads = [
+            asyncio.create_task(gateway.get(path, after)) for path in ("/orders", f"/orders/{placed.body['orderId']}")
+        ]
         record = next(each for each in in_org(world, account) if each["Id"] == placed.body["orderId"])
         await world.change("Order", record["Id"], "create", **{n: record.get(n) for n in ORDER_FIELDS})
         listed, one = await asyncio.gather(*reads)

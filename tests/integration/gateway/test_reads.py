@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.integration.gateway.world import World, token
+import json
+
+from tests.integration.gateway.world import Client, World, token
 from tests.support.eventually import eventually
 
 SKU = "INT-HOME-GOLD-1G"
@@ -69,20 +71,18 @@ async def test_told_tags_drop_what_an_instance_has_in_memory(world: World) -> No
         await eventually(is_new, within=5)
 
 
-async def _is_in_memory(gateway: object) -> bool:
-    return (await gateway.get(f"/catalog/products/{SKU}")).source == "process"  # type: ignore[attr-defined]
+async def _is_in_memory(gateway: Client) -> bool:
+    return (await gateway.get(f"/catalog/products/{SKU}")).source == "process"
 
 
 def _text(body: object) -> str:
-    import json
-
     return json.dumps(body)
 
 
 async def test_a_list_holds_every_product_on_sale_of_its_class_and_no_other(world: World) -> None:
     sold = {p["StockKeepingUnit"] for p in world.records("Product2") if p["IsActive"] and p["Item_Class__c"] == "SIM"}
     async with world.gateway() as gateway:
-        of_class = await gateway.get("/catalog/products", {"class": "ignored"}, **{"class": "SIM"})
+        of_class = await gateway.get("/catalog/products?class=SIM")
         everything = await gateway.get("/catalog/products")
 
     assert {product["sku"] for product in of_class.body["products"]} == sold
@@ -96,7 +96,7 @@ async def test_what_is_retired_is_not_sold(world: World) -> None:
     async with world.gateway() as gateway:
         gone = await gateway.get(f"/catalog/products/{SKU}")
         unpriced = await gateway.get("/catalog/prices", sku="SIM-DATA-5GB")
-        listed = await gateway.get("/catalog/products", **{"class": "Internet"})
+        listed = await gateway.get("/catalog/products?class=Internet")
 
     assert gone.status == 404
     assert [price["currency"] for price in unpriced.body["prices"]] == ["USD"]

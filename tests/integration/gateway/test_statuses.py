@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from schemas import versions
-from schemas.events import stamp
+from schemas.events import OrderStatus, stamp
 from tests.integration.gateway.test_orders import statuses_of
 from tests.integration.gateway.world import Client, Got, World, token
-from tests.integration.projector import harness
 
 SERVICE = token(None, "fulfilment")
 
@@ -22,9 +21,7 @@ async def test_a_report_is_in_the_log_when_it_is_answered(world: World, kafka_bo
     order_id = world.order("Draft")["Id"]
     at = stamp(datetime.now(UTC) - timedelta(seconds=7))
     async with world.gateway() as gateway:
-        answer = await report(
-            gateway, order_id, "Failed", "report-1", reason="PAYMENT_DECLINED", occurredAt=at
-        )
+        answer = await report(gateway, order_id, "Failed", "report-1", reason="PAYMENT_DECLINED", occurredAt=at)
 
     said = [each for each in await statuses_of(kafka_bootstrap, order_id) if each.version == answer.body["version"]]
     assert answer.status == 202
@@ -60,7 +57,7 @@ async def test_a_report_older_than_the_known_end_is_refused(world: World) -> Non
     now = datetime.now(UTC)
     at = versions.millis(now)
     await world.project(
-        harness.OrderStatus(
+        OrderStatus(
             id="end",
             order_id=order_id,
             status="Completed",

@@ -228,5 +228,3 @@ async def opened(
             yield world
     finally:
         await redis.aclose()
-
-
