@@ -67,6 +67,7 @@ async def test_asked_to_stop_while_postgres_is_away_it_stops(
     process.terminate()
 
     assert await process.ended(within=20) == 0
+    assert not process.said("quiet"), "the batch was not given up at once"
     await database.start()
     await own_stage.reconnect()
     await own_stage.start()

@@ -84,6 +84,18 @@ async def test_it_goes_on_where_the_offset_points_at_a_marker(stage: Stage, log:
     assert second.running.returncode is None
 
 
+async def test_postgres_says_where_to_read_from_not_kafka(stage: Stage, log: Writer) -> None:
+    await projected(stage, log)
+    await stage.connection.execute(
+        "TRUNCATE sf_record, sf_product_shadow CASCADE; UPDATE projection_offset SET next_offset = 0, last_offset = NULL"
+    )
+
+    await stage.start()
+
+    await eventually_row(stage, SKU, "A", sf_id("Product2", 1))
+    await rests(stage)
+
+
 async def test_caches_are_told_and_the_outbox_is_emptied(stage: Stage, log: Writer) -> None:
     from redis.asyncio import Redis
 
@@ -94,10 +106,11 @@ async def test_caches_are_told_and_the_outbox_is_emptied(stage: Stage, log: Writ
         await log.write(product(1, "INT-1"))
 
         heard: set[str] = set()
-        while "catalog:sku:INT-1" not in heard:
-            message = await told.get_message(ignore_subscribe_messages=True, timeout=10)
-            if message is not None:
-                heard |= set(json.loads(message["data"]))
+        async with asyncio.timeout(20):
+            while "catalog:sku:INT-1" not in heard:
+                message = await told.get_message(ignore_subscribe_messages=True, timeout=1)
+                if message is not None:
+                    heard |= set(json.loads(message["data"]))
     await eventually_row(stage, "SELECT count(*) FROM cache_outbox", 0)
 
 
