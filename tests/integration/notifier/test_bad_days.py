@@ -39,6 +39,7 @@ class Cable:
         self._server.close()
         for writer in list(self._open):
             writer.transport.abort()
+        await asyncio.sleep(0)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(*self._target)
@@ -84,6 +85,7 @@ async def test_postgres_away_breaks_no_exact_resume(world: World) -> None:
     await cable.plug()
     async with world.stream(one, path(order)) as fresh:
         await fresh.until(lambda c: c.statuses == ["Draft", "Activating"])
+    await cable.pull()
 
 
 @contextlib.asynccontextmanager
