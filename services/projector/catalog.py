@@ -14,7 +14,7 @@ from schemas.mapping import Mapping as FieldMapping
 from services.projector import project, shown, states
 from services.projector.batch import Key
 from services.projector.link import Link
-from services.projector.project import ENTRY, PRODUCT, Entry, Hidden, Product
+from services.projector.rows import ENTRY, PRODUCT, Entry, Hidden, Product
 from services.projector.shown import Verdicts
 from services.projector.states import Moved
 from services.projector.tagging import Tags

@@ -13,7 +13,7 @@ from schemas.mapping import Mapping as FieldMapping
 from services.projector import project, shown, states, statuses
 from services.projector.batch import Key
 from services.projector.link import Link
-from services.projector.project import ACCOUNT, ORDER, Eligibility, Hidden, Order
+from services.projector.rows import ACCOUNT, ORDER, Eligibility, Hidden, Order
 from services.projector.shown import Verdicts
 from services.projector.states import Moved
 from services.projector.statuses import Last, Statuses, Top

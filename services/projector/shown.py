@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from services.projector import states
 from services.projector.batch import Key
 from services.projector.link import Link
-from services.projector.project import Eligibility, Entry, Hidden, Order, Product
+from services.projector.rows import Eligibility, Entry, Hidden, Order, Product
 
 Row = TypeVar("Row", Product, Entry, Eligibility, Order)
 _NAMES: dict[type[Any], str] = {Product: "products", Entry: "entries", Eligibility: "accounts", Order: "orders"}

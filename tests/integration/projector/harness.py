@@ -20,7 +20,7 @@ from services.projector.apply import Applied, apply
 from services.projector.batch import Decoded, Key, decode_all
 from services.projector.link import Link
 from services.projector.log import LogRecord, Place
-from services.projector.project import Eligibility, Entry, Hidden, Order, Product, Shadow
+from services.projector.rows import Eligibility, Entry, Hidden, Order, Product, Shadow
 from services.projector.statuses import Statuses
 
 MAPPING = mapping.load()

@@ -19,7 +19,8 @@ from services.projector.batch import Decoded, Key
 from services.projector.dead_letters import DeadLetters
 from services.projector.link import Link
 from services.projector.log import Hole, LogRecord, Place
-from services.projector.project import Hidden, shadow
+from services.projector.project import shadow
+from services.projector.rows import Hidden
 from tests.integration.projector import harness
 from tests.integration.projector.harness import MAPPING, T0, Bench, Log, change, entry, product, sf_id, snapshot
 from tests.integration.projector.harness import status as status_of

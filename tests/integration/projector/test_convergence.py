@@ -19,7 +19,8 @@ from schemas.join import EMPTY, State, join, join_all, moves, state_of
 from services.projector import states
 from services.projector.batch import Key
 from services.projector.link import statements
-from services.projector.project import Shadow, shadow
+from services.projector.project import shadow
+from services.projector.rows import Shadow
 from tests.integration.projector import harness, orgs
 from tests.integration.projector.harness import MAPPING, Bench, Log
 

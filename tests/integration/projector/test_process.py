@@ -86,9 +86,8 @@ async def test_it_goes_on_where_the_offset_points_at_a_marker(stage: Stage, log:
 
 async def test_postgres_says_where_to_read_from_not_kafka(stage: Stage, log: Writer) -> None:
     await projected(stage, log)
-    await stage.connection.execute(
-        "TRUNCATE sf_record, sf_product_shadow CASCADE; UPDATE projection_offset SET next_offset = 0, last_offset = NULL"
-    )
+    await stage.connection.execute("TRUNCATE sf_record, sf_product_shadow CASCADE")
+    await stage.connection.execute("UPDATE projection_offset SET next_offset = 0, last_offset = NULL")
 
     await stage.start()
 

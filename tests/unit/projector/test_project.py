@@ -13,7 +13,7 @@ from schemas.join import ALIVE, State
 from schemas.versions import LOWEST_STATUS, Version
 from services.projector import project
 from services.projector.batch import Key
-from services.projector.project import Entry, Hidden, Order, Product
+from services.projector.rows import Entry, Hidden, Order, Product
 from services.projector.statuses import Shown
 
 MAPPING = mapping.load()
@@ -93,9 +93,9 @@ def test_a_constant_fills_a_column_that_no_field_does() -> None:
     of = MAPPING.objects["PricebookEntry"]
     fields = {name: field for name, field in of.fields.items() if name != "CurrencyIsoCode"}
     single = dataclasses.replace(of, fields=fields, constants={"currency_iso_code": "JPY"})
-    known = {"Product2Id": "01t", "Pricebook2Id": "01s", "UnitPrice": "4980", "IsActive": True}
+    known = state(Product2Id="01t", Pricebook2Id="01s", UnitPrice="4980", IsActive=True)
 
-    row = project.entry(single, "01u", state(**known))
+    row = project.entry(single, "01u", known)
 
     assert isinstance(row, Entry)
     assert row.currency_iso_code == "JPY"
