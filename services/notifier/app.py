@@ -23,6 +23,9 @@ from services.notifier.tickets import Tickets
 
 log = logging.getLogger(__name__)
 
+DRAIN_SHARE = 0.6
+"""Of the grace time at most; the rest is for closing."""
+
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     registry, checks = metrics.registry(), Health()
@@ -67,7 +70,7 @@ async def _serve(
         await stop.wait()
         hub.draining = True
         hub.ready.close("draining")
-        await pulse.goodbyes(hub, settings.drain_seconds)
+        await pulse.goodbyes(hub, min(settings.drain_seconds, settings.process.grace_seconds * DRAIN_SHARE))
 
 
 def _reader(hub: Hub, snapshots: Snapshots) -> Reader:

@@ -25,6 +25,8 @@ OWNERS_AT_ONCE = 500
 TICKETS_SECONDS = 1.0
 REPLACED_MS = 30_000
 """Two browsers with one ticket take turns, slowly."""
+GOODBYE_SECONDS = 0.1
+"""Longest pause between two goodbyes: a few clients are no herd."""
 LAG_SECONDS = 5.0
 
 
@@ -96,13 +98,13 @@ async def lag(hub: Hub, reader: Reader) -> None:
 
 
 async def goodbyes(hub: Hub, window: float) -> None:
-    """Close every stream, evenly over `window` seconds, each with a short reconnection time of its own."""
+    """Close every stream, evenly over at most `window` seconds, each with a short reconnection time of its own."""
     loop = asyncio.get_running_loop()
     streams = list(hub.registry)
     random.shuffle(streams)
-    began = loop.time()
+    began, step = loop.time(), min(GOODBYE_SECONDS, window / max(1, len(streams)))
     for number, stream in enumerate(streams):
-        wait = began + window * number / len(streams) - loop.time()
+        wait = began + step * number - loop.time()
         if wait > 0:
             await asyncio.sleep(wait)
         hub.send_away(stream, "drain", hub.retry_ms(0.1, 0.5))
