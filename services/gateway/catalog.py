@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -15,7 +16,7 @@ from services.gateway.answers import Price, Prices, Product, Products
 from services.gateway.entry import ABSENT, Entry, entry
 from services.gateway.live import Ask, Live
 from services.gateway.postgres import Database
-from services.gateway.resources import LIST_SECONDS, RECORD_SECONDS, Reading, Resource, Row, trace
+from services.gateway.resources import LIST_SECONDS, RECORD_SECONDS, REMEMBERED, Reading, Resource, Row, trace
 from services.gateway.shapes import ENTRY, PRODUCT, Shapes, for_display, in_order
 from services.kernel.clock import Clock
 from services.kernel.kafka import partition_of
@@ -39,20 +40,26 @@ class Catalog:
         self._shapes = shapes
         self._clock = clock
         self._edition = edition
+        # A resource holds nothing but its key, its tags and how it is read: made once for each thing asked for.
+        remember = lru_cache(REMEMBERED)
+        self.product = remember(self._product_resource)
+        self.prices = remember(self._prices_resource)
+        self.products = remember(self._products_resource)
+        self.internet_plans = remember(self._plans_resource)
 
-    def product(self, sku: str, book: str | None) -> Resource:
+    def _product_resource(self, sku: str, book: str | None) -> Resource:
         return self._one(sku, book, "product", answers.encode)
 
-    def prices(self, sku: str, book: str | None) -> Resource:
+    def _prices_resource(self, sku: str, book: str | None) -> Resource:
         return self._one(sku, book, "prices", lambda product: answers.encode(Prices(product.prices)))
 
-    def products(self, item_class: str | None, book: str | None) -> Resource:
+    def _products_resource(self, item_class: str | None, book: str | None) -> Resource:
         def body(products: Sequence[Product]) -> bytes:
             return answers.encode(Products(list(products)))
 
         return self._many(item_class, book, f"products:{item_class or '*'}", body)
 
-    def internet_plans(self, offerings: frozenset[str], book: str | None) -> Resource:
+    def _plans_resource(self, offerings: frozenset[str], book: str | None) -> Resource:
         """The body is the bare list: a caller's eligibility goes before it."""
 
         def body(products: Sequence[Product]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -14,7 +15,7 @@ from services.gateway.answers import Order, Orders
 from services.gateway.entry import ABSENT, Entry, entry
 from services.gateway.live import Ask, Found, Live
 from services.gateway.postgres import Database, PostgresAway
-from services.gateway.resources import LIST_SECONDS, RECORD_SECONDS, Reading, Resource, Row, trace
+from services.gateway.resources import LIST_SECONDS, RECORD_SECONDS, REMEMBERED, Reading, Resource, Row, trace
 from services.gateway.shapes import ACCOUNT, ORDER, Shapes, Status, status_of, updated
 from services.kernel.clock import Clock
 from services.kernel.kafka import partition_of
@@ -36,8 +37,12 @@ class Personal:
         self._shapes = shapes
         self._clock = clock
         self._edition = edition
+        remember = lru_cache(REMEMBERED)
+        self.eligibility = remember(self._eligibility_resource)
+        self.order = remember(self._order_resource)
+        self.orders = remember(self._orders_resource)
 
-    def eligibility(self, account_id: str) -> Resource:
+    def _eligibility_resource(self, account_id: str) -> Resource:
         async def from_shadow() -> Reading:
             row = await self._database.row("eligibility", account_id, topics.ACCOUNT.name)
             return Reading(self._eligibility(account_id, row), row["lsn"])
@@ -54,7 +59,7 @@ class Personal:
             rule_live=True,
         )
 
-    def order(self, order_id: str) -> Resource:
+    def _order_resource(self, order_id: str) -> Resource:
         """`about` is its owner."""
 
         async def from_shadow() -> Reading:
@@ -72,7 +77,7 @@ class Personal:
             from_salesforce=from_salesforce,
         )
 
-    def orders(self, account_id: str) -> Resource:
+    def _orders_resource(self, account_id: str) -> Resource:
         async def from_shadow() -> Reading:
             rows = await self._database.rows("orders", account_id, MOST_ORDERS)
             own = [row for row in rows if row["order_id"] is not None]

@@ -126,8 +126,9 @@ def middleware(metrics: Metrics) -> Any:
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - the one place that turns any error of a request into an answer
             response = of_error(error, route)
-        metrics.requests.labels(route, str(response.status)).inc()
-        metrics.seconds.labels(route).observe(time.perf_counter() - began)
+        count, took = metrics.request(route, response.status)
+        count.inc()
+        took.observe(time.perf_counter() - began)
         return response
 
     return answered

@@ -15,6 +15,9 @@ RECORD_SECONDS = tagcache.RECORD_SECONDS
 ABSENT_SECONDS = 60.0
 """Hard life of the knowledge that a key does not exist: anybody can ask for keys that do not."""
 
+REMEMBERED = 4_096
+"""Resources of each kind that are kept made, about 1 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -69,8 +69,9 @@ class Responses:
         policy: dict[str, str],
     ) -> web.Response:
         age = freshness.age_ms(entry, now_ms) // 1000
-        self._metrics.answers.labels(route, source).inc()
-        self._metrics.age.labels(route).observe(age)
+        count, ages = self._metrics.answer(route, source)
+        count.inc()
+        ages.observe(age)
         etag = f'"{entry.etag}"'
         headers = {
             **policy,
