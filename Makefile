@@ -52,7 +52,7 @@ test: $(VENV)/.dev ## Run the tests: LEVEL=unit|contract|integration|e2e|all|lon
 	$(BIN)/python -m tests $(LEVEL)
 
 bench: $(VENV)/.dev ## Run a benchmark: NAME=path [QUICK=1]
-	$(BIN)/python -m bench $(NAME) $(if $(QUICK),--quick)
+	$(BIN)/python -m bench $(or $(NAME),path) $(if $(QUICK),--quick)
 
 docs: $(VENV)/.dev ## Write what is made from the code: schemas, AsyncAPI, settings and metrics tables
 	$(BIN)/python -m schemas
