@@ -88,6 +88,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         ports = Ports(pool=pool, redis=redis, rest=salesforce.rest, verifier=verifier, registry=registry, clock=SYSTEM)
         gateway = build(settings, ports)
         stack.push_async_callback(gateway.ladder.close)
+        stack.push_async_callback(gateway.routes.desk.close)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(gateway.listener.run(), name="gateway.listener"),
@@ -121,7 +122,8 @@ def build(settings: Settings, ports: Ports) -> Gateway:
         clock=clock,
         metrics=own,
     )
-    book = PriceBook(settings.pricebook, ports.rest, ports.redis)
+    org = settings.salesforce.salesforce_login_url
+    book = PriceBook(settings.pricebook, org, ports.rest, ports.redis)
     routes = _routes(settings, ports, fields, database, said, ladder, book, rules, own)
     probes = Probes(database=database, redis=ports.redis, ladder=ladder, log=said, near=near, registry=ports.registry)
     listener = Listener(ports.redis, near, own)
@@ -183,7 +185,10 @@ def application(gateway: Gateway, checks: Health) -> web.Application:
     """The public listener."""
     app = web.Application(middlewares=[problems.middleware(gateway.metrics)], client_max_size=bodies.LARGEST_BODY)
     for route in openapi.ROUTES:
-        app.router.add_route(route.method, route.path, getattr(gateway.routes, route.handler))
+        handler = getattr(gateway.routes, route.handler)
+        app.router.add_route(route.method, route.path, handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, handler)
     document = msgspec.json.encode(openapi.document())
 
     async def described(_: web.Request) -> web.Response:
@@ -211,9 +216,12 @@ async def _serve(settings: Settings, gateway: Gateway, registry: CollectorRegist
     checks = Health()
     checks.ready("price_book", gateway.book.ready.check)
     checks.ready("sources", gateway.probes.has_a_source)
+    # An order under way is answered before the process ends, where the grace time allows.
+    drain = max(1.0, min(settings.write_seconds, settings.process.grace_seconds - 3))
+    public = application(gateway, checks)
     async with (
         health.admin_server(settings.admin, checks, registry, _admin_routes(gateway)) as admin_port,
-        health.served(application(gateway, checks), settings.host, settings.port) as port,
+        health.served(public, settings.host, settings.port, shutdown_timeout=drain) as port,
     ):
         log.info("listening", extra={"action": "listening", "port": port, "admin_port": admin_port})
         await stop.wait()

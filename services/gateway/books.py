@@ -27,10 +27,11 @@ _CALL_SECONDS = 10.0
 
 
 class PriceBook:
-    """ready: closed while the book is not known"""
+    """org: what tells orgs apart that share a Valkey; ready: closed while the book is not known"""
 
-    def __init__(self, wanted: str, rest: Rest, redis: Redis) -> None:
+    def __init__(self, wanted: str, org: str, rest: Rest, redis: Redis) -> None:
         self._wanted = wanted
+        self._org = org
         self._rest = rest
         self._redis = redis
         self.ready = Gate("the price book is not known yet")
@@ -57,7 +58,7 @@ class PriceBook:
 
     @property
     def _key(self) -> str:
-        return f"umbra:pricebook:{blake2b(self._wanted.encode(), digest_size=12).hexdigest()}"
+        return f"umbra:pricebook:{blake2b(f'{self._org}|{self._wanted}'.encode(), digest_size=12).hexdigest()}"
 
     async def _remembered(self) -> str | None:
         try:

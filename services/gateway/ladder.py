@@ -28,6 +28,8 @@ from services.salesforce.errors import SalesforceError
 
 _POLL_SECONDS = 0.05
 _REFRESH_SECONDS = 30.0
+QUIET_SECONDS = 5.0
+"""After a live read failed, what is stored is served without another try: nobody waits for the same time-out again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Ladder:
         self._metrics = metrics
         self._flights: Flights[Answer] = Flights()
         self._live_flights: Flights[Entry] = Flights()
+        self._quiet_until = 0.0
         self.refresher = Refresher(self._refresh)
 
     @property
@@ -134,18 +137,29 @@ class Ladder:
         reading = await self._from_shadow(want)
         if reading is not None and not self._needs_live(want, reading.entry):
             return Answer(reading.entry, "shadow"), reading
-        stored = kept if reading is None else reading.entry
         if reading is None and kept is not None and not self._needs_live(want, kept):
             return Answer(kept, "valkey"), None
+        stored = Answer(kept, "valkey") if kept is not None else None
+        if reading is not None:
+            stored = Answer(reading.entry, "shadow")
+        if stored is not None and not stored.entry.says_something:
+            stored = None
+        if stored is not None and self._clock.monotonic() < self._quiet_until:
+            return self._second_best(want, stored), reading
         try:
             entry = await self._live(want, self._why(want, reading))
             return Answer(entry, "live"), Reading(entry)
         except SalesforceError as error:
-            if stored is None or not stored.says_something:
+            self._quiet_until = self._clock.monotonic() + QUIET_SECONDS
+            if stored is None:
                 raise problems.nothing_known(error.retry_after) from error
-            if want.rule_live:
-                self.refresher.add(want)
-            return Answer(stored, "shadow" if reading is not None else "valkey"), reading
+            return self._second_best(want, stored), reading
+
+    def _second_best(self, want: Resource, stored: Answer) -> Answer:
+        """What is stored, for want of Salesforce."""
+        if want.rule_live:
+            self.refresher.add(want)
+        return stored
 
     async def _from_shadow(self, want: Resource) -> Reading | None:
         if not self._limits.shadow_reads:

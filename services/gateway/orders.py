@@ -7,7 +7,7 @@ an outcome that is not known is said to be not known, and the same key finds it 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from schemas.mapping import Mapping as FieldMapping
 from services.gateway import answers, ordering, problems
 from services.gateway.answers import NewOrder
+from services.gateway.flights import Flights
 from services.gateway.log import Log, LogAway
 from services.gateway.metrics import Metrics
 from services.gateway.offers import Offers
@@ -61,12 +62,21 @@ class Desk:
     clock: Clock
     metrics: Metrics
     write_seconds: float
+    placing: Flights[Outcome] = field(default_factory=Flights)
+
+    async def close(self) -> None:
+        await self.placing.close()
 
     async def place(self, account_id: str, key: str, order: NewOrder, book: str | None) -> Outcome:
         """The order, placed now or before. Raises Problem."""
         who = ordering.identity(account_id, key, order)
         try:
-            outcome = await self._place(who, order, book, within(self.write_seconds))
+            # In a task of its own: a caller who goes away does not leave an order half told.
+            outcome = await self.placing.run(
+                who.external,
+                who.digest.encode(),
+                lambda: self._place(who, order, book, within(self.write_seconds)),
+            )
         except Problem as problem:
             self.metrics.orders.labels(problem.kind).inc()
             raise

@@ -16,6 +16,7 @@ from services.kernel.postgres import is_transient, queries
 
 log = logging.getLogger(__name__)
 
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 QUIET_SECONDS = 0.5
 _QUERY_SECONDS = 3.0
 _LARGE_SECONDS = 15.0
@@ -47,7 +48,7 @@ class Database:
         try:
             async with asyncio.timeout(_LARGE_SECONDS if large else _QUERY_SECONDS):
                 return await self._fetch(self._sql[name], args)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (*_FAILURES, OSError, TimeoutError) as error:
             if not is_transient(error):
                 raise
             self._quiet_until = self._clock.monotonic() + QUIET_SECONDS

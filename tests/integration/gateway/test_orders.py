@@ -233,3 +233,18 @@ async def test_a_new_order_is_its_owners_alone_before_any_row_shows_it(world: Wo
         )
 
     assert foreign.status == 404
+
+
+async def test_an_order_whose_caller_goes_away_is_told_all_the_same(world: World, kafka_bootstrap: str) -> None:
+    account = world.account("Home 1G")
+    before = {order["Id"] for order in in_org(world, account)}
+    async with world.gateway() as gateway:
+        impatient = asyncio.create_task(place(gateway, account, "key-impatient"))
+        await eventually(lambda: {order["Id"] for order in in_org(world, account)} - before or impatient.done())
+        impatient.cancel()
+        [order_id] = {order["Id"] for order in in_org(world, account)} - before
+
+        async def told() -> bool:
+            return bool(await statuses_of(kafka_bootstrap, order_id))
+
+        await eventually(told, within=10)

@@ -254,3 +254,13 @@ async def test_the_routes_describe_themselves(world: World) -> None:
     assert (docs.status, hidden.status) == (200, 404)
     assert queues.body["projector"]["untold"] == 0
     assert queues.body["salesforce"]["waiting"]["interactive"] == 0
+
+
+async def test_a_head_request_is_answered_like_a_get_without_its_body(world: World) -> None:
+    async with world.gateway() as gateway:
+        got = await gateway.get(f"/catalog/products/{SKU}")
+        async with gateway.session.head(f"{gateway.base}/catalog/products/{SKU}") as head:
+            body = await head.read()
+
+    assert (head.status, body) == (200, b"")
+    assert head.headers["ETag"] == got.headers["ETag"]
