@@ -112,7 +112,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         await self._release(list(self._tasks))
 
     async def _release(self, names: Iterable[str]) -> None:
-        """Close the streams, begin nothing new, let running commits end (at most five seconds), close the producers."""
+        """Close the streams, begin nothing new, let running commits end (a few seconds), close the producers."""
         tasks = [self._tasks.pop(name) for name in names]
         for task in tasks:
             task.cancel()

@@ -29,8 +29,8 @@ BACKOFF_SECONDS = 0.001
 """Pause while the markers of the transaction before are being written; aiokafka's own 20 ms would be most of a
 commit's time (measured: 25 ms against 4 ms)."""
 _START_SECONDS = 30.0
-_STOP_SECONDS = 3.0
-_LEAVE_SECONDS = 5.0
+_STOP_SECONDS = 2.0
+_LEAVE_SECONDS = 4.0
 
 
 def id_of(name: str) -> str:
@@ -53,7 +53,7 @@ class Transactions:
         self._producer = producer
 
     async def commit(self, records: Sequence[Record]) -> None:
-        """Write all records, or none. When cancelled, a commit under way has five seconds to end."""
+        """Write all records, or none. When cancelled, a commit under way has a few seconds to end."""
         task = asyncio.create_task(self._commit(records), name="commit")
         try:
             await asyncio.shield(task)

@@ -56,16 +56,20 @@ def worth_waiting(holes: Iterable[Hole], now_ms: int, margin_ms: int) -> float:
 
 async def open_holes(dsn: str, object_name: str) -> list[Hole]:
     """Those that the projector has seen. None where Postgres is away: holes stay open then, which is the safe side."""
-    sql = postgres.queries(_QUERIES)["open_holes"]
     if not dsn:
         return []
     try:
-        connection = await asyncpg.connect(dsn, timeout=_SECONDS, command_timeout=_SECONDS)
+        rows = await _rows(dsn, object_name)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         log.warning("open holes are not known", extra={"action": "holes_unknown", "why": type(error).__name__})
         return []
+    return [Hole(row["hole_id"], row["hole_to"]) for row in rows]
+
+
+async def _rows(dsn: str, object_name: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn, timeout=_SECONDS, command_timeout=_SECONDS)
     try:
-        rows = await connection.fetch(sql, object_name)
+        rows: list[asyncpg.Record] = await connection.fetch(postgres.queries(_QUERIES)["open_holes"], object_name)
+        return rows
     finally:
         await connection.close()
-    return [Hole(row["hole_id"], row["hole_to"]) for row in rows]

@@ -54,6 +54,7 @@ class Subscription:
         self._org_now_ms = org_now_ms
         self._arrived: asyncio.Queue[Fetched | PubSubError] = asyncio.Queue(_HELD)
         self._reader = asyncio.create_task(self._read(), name=f"subscription {topic}")
+        self._reader.add_done_callback(self._died)
 
     async def receive(self) -> list[Fetched]:
         """Everything that has arrived, at least one response, without waiting for more. Raises PubSubError."""
@@ -80,6 +81,13 @@ class Subscription:
         self._reader.cancel()
         await asyncio.wait({self._reader})
         self._call.cancel()
+        if not self._reader.cancelled() and (fault := self._reader.exception()) is not None:
+            raise fault
+
+    def _died(self, reader: asyncio.Task[None]) -> None:
+        """A fault of the reader itself wakes the owner, whom `close` then tells what it was."""
+        if not reader.cancelled() and reader.exception() is not None and not self._arrived.full():
+            self._arrived.put_nowait(Interrupted("CLIENT", "the reader of the stream failed"))
 
     async def _read(self) -> None:
         try:
