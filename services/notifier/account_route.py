@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -16,7 +15,6 @@ from services.notifier.cursor import AccountCursor
 from services.notifier.hub import Hub
 from services.notifier.log import Log
 from services.notifier.reader import Reader
-from services.notifier.ring import Entry
 from services.notifier.snapshot import Snapshots
 from services.notifier.wire import SocketWire
 
@@ -85,24 +83,8 @@ class AccountRoute:
             wire=wire,
             greet=held.greeting(self._hub, visit.caller.claims),
         )
-        stream.open(plan, list(self._mine(visit, plan)), self._hub.retry_ms())
+        mine = list(self._hub.records_of(visit.caller.account_id, visit.log.rings, plan))
+        stream.open(plan, mine, self._hub.retry_ms())
         self._hub.registry.add(stream, visit.caller.account_id)
         self._hub.metrics.connects.labels("account", "again" if visit.text else "first", plan.resume).inc()
         return stream
-
-    def _mine(self, visit: Visit, plan: AccountPlan) -> Iterator[Entry]:
-        """The account's entries that follow the plan's joins; those whose owner is not known are held back."""
-        account_id = visit.caller.account_id
-        now = self._hub.clock.monotonic()
-        for ring, join in zip(visit.log.rings, plan.joins, strict=True):
-            if plan.resume == "snapshot":
-                # Orders whose status was applied before their record came have no row yet.
-                for order_id in ring.orders_of(account_id):
-                    if order_id not in plan.states:
-                        yield from (entry for entry in ring.of(order_id, ring.base) if entry.offset < join)
-            for entry in ring.since(join):
-                owner = entry.account_id or self._hub.owners.get(entry.order_id) or ring.owner(entry.order_id)
-                if owner == account_id:
-                    yield entry
-                elif owner is None:
-                    self._hub.unowned.add(entry, now)

@@ -2,6 +2,9 @@
 
 As in the stream of one order, what waits for a blocked wire is the newest state of each order, and no cursor runs
 ahead of what is on the socket.
+
+A limit: an order whose account nobody knew when the client connected is shown from the first record that names it.
+If that record came late, an older state is shown until the order's next change or the client's next snapshot.
 """
 
 from __future__ import annotations
@@ -68,7 +71,7 @@ class AccountStream:
         mine: the account's entries from the plan's joins on; for a snapshot also those below that no row covers
         """
         self._joins, self.hole_until, self._ahead = plan.joins, plan.hole_until, dict(plan.ahead)
-        self._resumed = plan.resume != "snapshot"
+        self._resumed = plan.resume == "exact"
         updates = [*self._states(plan.states), *self._replay(mine)]
         held = None if updates else self._seal()
         opening = sse.frame("stream", sse.encode(self._greet(plan.resume)), cursor=held, retry_ms=retry_ms)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from services.kernel.clock import Clock
 from services.kernel.health import Gate
 from services.notifier import sse
 from services.notifier.access import Owners
+from services.notifier.account_verdict import AccountPlan
 from services.notifier.log import Log
 from services.notifier.metrics import Metrics
 from services.notifier.registry import Registry, Stream
-from services.notifier.ring import Entry
+from services.notifier.ring import Entry, Ring
 from services.notifier.settings import Settings
 from services.notifier.tickets import Use
 from services.notifier.unowned import Unowned
@@ -39,19 +41,35 @@ class Hub:
         if entry is None:
             self.metrics.poison.inc()
             return
+        account_id = entry.account_id or self.owners.get(entry.order_id)
+        nameless = account_id is None and self.registry.of_kind("account") > 0
+        held = nameless or self.unowned.holds(entry.order_id)
+        if held:
+            self.unowned.add(entry, self.clock.monotonic())
         if entry.account_id is not None:
             self.learn(entry.order_id, entry.account_id)
-        account_id = self.owners.get(entry.order_id)
-        if account_id is None and self.registry.of_kind("account"):
-            self.unowned.add(entry, self.clock.monotonic())
-        if self.registry.dispatch(entry, entry.order_id, account_id):
+        if self.registry.dispatch(entry, entry.order_id, None if held else account_id):
             self.metrics.latency.observe(max(0.0, time.time() - entry.at_ms / 1000))
 
     def learn(self, order_id: str, account_id: str) -> None:
-        """An order's owner is known; the account's streams get what was held back for want of him."""
+        """An order's owner is known; the account's streams get, one by one, what was held back for want of it."""
         self.owners.learn(order_id, account_id)
-        for entry in self.unowned.take(order_id) if len(self.unowned) else ():
+        while (entry := self.unowned.pop(order_id)) is not None:
             self.registry.adopt(entry, account_id)
+
+    def records_of(self, account_id: str, rings: Sequence[Ring], plan: AccountPlan) -> Iterator[Entry]:
+        """The account's records that follow a plan's joins; those whose owner is not known are held back."""
+        for ring, join in zip(rings, plan.joins, strict=True):
+            if plan.resume == "snapshot":
+                # Orders whose status was applied before their record came have no row yet.
+                missing = (order for order in ring.orders_of(account_id) if order not in plan.states)
+                yield from (entry for order in missing for entry in ring.of(order, ring.base) if entry.offset < join)
+            for entry in ring.since(join):
+                owner = entry.account_id or self.owners.get(entry.order_id) or ring.owner(entry.order_id)
+                if owner == account_id:
+                    yield entry
+                elif owner is None:
+                    self.unowned.add(entry, self.clock.monotonic())
 
     def on_replaced(self) -> None:
         """The log is no longer the one that the streams stand in: all resume by their cursors."""

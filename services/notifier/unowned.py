@@ -6,7 +6,7 @@ account, a record is let go: the order will be in the snapshot of whoever connec
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from services.notifier.ring import Entry
@@ -19,7 +19,7 @@ MOST = 10_000
 @dataclass(slots=True)
 class _Held:
     since: float
-    entries: list[Entry] = field(default_factory=list)
+    entries: deque[Entry] = field(default_factory=deque)
 
 
 class Unowned:
@@ -43,20 +43,27 @@ class Unowned:
     def orders(self, most: int) -> list[str]:
         return list(self._held)[:most]
 
-    def take(self, order_id: str) -> list[Entry]:
-        """The order's records, no longer held."""
-        held = self._held.pop(order_id, None)
+    def holds(self, order_id: str) -> bool:
+        return order_id in self._held
+
+    def pop(self, order_id: str) -> Entry | None:
+        """The order's oldest record, no longer held; its later ones still keep cursors back."""
+        held = self._held.get(order_id)
         if held is None:
-            return []
-        self._count -= len(held.entries)
-        return held.entries
+            return None
+        self._count -= 1
+        entry = held.entries.popleft()
+        if not held.entries:
+            del self._held[order_id]
+        return entry
 
     def let_go(self, order_ids: list[str], now: float) -> None:
         """Postgres knows none of these: those held for too long are dropped, the others asked for again, last."""
         for order_id in order_ids:
             held = self._held.get(order_id)
             if held is not None and now - held.since > PATIENCE_SECONDS:
-                self.take(order_id)
+                del self._held[order_id]
+                self._count -= len(held.entries)
             elif held is not None:
                 self._held.move_to_end(order_id)
 
