@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,17 +40,19 @@ async def train(cached: Path) -> Path:
 
 
 async def _make(cached: Path, wanted: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="umbra-aot-") as scratch:
-        draft = cached / f"{wanted.name}.new"
-        flags = (f"-XX:AOTCacheOutput={draft}", *aot.SILENT)
-        program = await kafka.prepare(Path(scratch), FREE.take(), cached, jvm_flags=flags)
-        broker = Server(program)
-        await broker.start()
-        try:
-            await _exercise(program.address)
-        finally:
-            await broker.stop(within=_WRITING_SECONDS)
-        draft.replace(wanted)
+    # Under a fixed name: what a training that was killed has left is cleared by the next one.
+    scratch = cached / "aot-training"
+    shutil.rmtree(scratch, ignore_errors=True)
+    draft = cached / f"{wanted.name}.new"
+    flags = (f"-XX:AOTCacheOutput={draft}", *aot.SILENT)
+    broker = Server(await kafka.prepare(scratch, FREE.take(), cached, jvm_flags=flags))
+    await broker.start()
+    try:
+        await _exercise(broker.program.address)
+    finally:
+        await broker.stop(within=_WRITING_SECONDS)
+    draft.replace(wanted)
+    shutil.rmtree(scratch)
 
 
 async def _exercise(bootstrap: str) -> None:
