@@ -9,7 +9,7 @@ const PATIENCE_BEATS = 2.5;
 const DEFAULT_HEARTBEAT = 15;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
-/** Orders whose shown version is remembered. */
+/** Orders whose shown state is remembered. */
 const MOST_ORDERS = 2_000;
 
 const STOPPED = { 401: "signed-out", 403: "forbidden", 404: "unknown" };
@@ -108,12 +108,17 @@ class Watch {
   #updated(update) {
     if (this.#orderId && update.orderId !== this.#orderId) return;
     const shown = this.#shown.get(update.orderId);
-    if (shown !== undefined && update.version <= shown) return;
-    this.#shown.delete(update.orderId);
-    this.#shown.set(update.orderId, update.version);
-    if (this.#shown.size > MOST_ORDERS) this.#shown.delete(this.#shown.keys().next().value);
-    this.#options.onUpdate?.(update);
+    if (shown && update.version <= shown.version) return;
+    const repeated = shown?.status === update.status && (update.reason ?? shown.reason) === shown.reason;
+    this.#remember(update.orderId, { ...update, reason: repeated ? shown.reason : update.reason });
+    if (!repeated) this.#options.onUpdate?.(update);
     if (this.#orderId && update.terminal) this.#end({ state: "done" });
+  }
+
+  #remember(orderId, { version, status, reason }) {
+    this.#shown.delete(orderId);
+    this.#shown.set(orderId, { version, status, reason });
+    if (this.#shown.size > MOST_ORDERS) this.#shown.delete(this.#shown.keys().next().value);
   }
 
   #failed(source) {

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from schemas.versions import StatusVersion
 from services.notifier import sse
 from services.notifier.account_verdict import AccountPlan, AccountSnapshot
 from services.notifier.cursor import AccountCursor, Place, Sealer
@@ -61,6 +62,7 @@ class AccountStream:
         self._greet = greet
         self._joins = tuple(ring.pos for ring in rings)
         self._resumed = False
+        self._certain = False
         self._ahead: dict[int, Place] = {}
         self._views: dict[str, View] = {}
         self._waiting: dict[str, _Waiting] = {}
@@ -71,7 +73,7 @@ class AccountStream:
         mine: the account's entries from the plan's joins on; for a snapshot also those below that no row covers
         """
         self._joins, self.hole_until, self._ahead = plan.joins, plan.hole_until, dict(plan.ahead)
-        self._resumed = plan.resume == "exact"
+        self._resumed, self._certain = plan.resume == "exact", plan.resume == "snapshot"
         updates = [*self._states(plan.states), *self._replay(mine)]
         held = None if updates else self._seal()
         opening = sse.frame("stream", sse.encode(self._greet(plan.resume)), cursor=held, retry_ms=retry_ms)
@@ -117,7 +119,9 @@ class AccountStream:
             return False
         if any(at < until for at, until in zip(snapshot.positions, self.hole_until, strict=True)):
             return False
-        self.hole_until = None
+        self.hole_until, self._certain = None, True
+        for view in self._views.values():
+            view.shown = None
         updates = self._states(snapshot.states)
         held = None if updates else self._seal()
         self._write([sse.frame("stream", sse.encode(self._greet("snapshot")), cursor=held)], updates)
@@ -143,29 +147,43 @@ class AccountStream:
 
     def adopt(self, entry: Entry) -> None:
         """An earlier record whose order has turned out to be the account's."""
-        if not self._view(entry).accept(entry):
+        if not self._shows(entry):
             return
         if self._waiting or self.wire.blocked:
             self._wait(entry)
         else:
             self.wire.write(sse.update(entry.data, self._seal()))
 
+    def _shows(self, entry: Entry) -> bool:
+        """Whether the record is to be sent.
+
+        Until rows have told the newest state, the client may show a newer version than this stream knows of. It
+        then ignored what it was last sent, and a repetition of that is no repetition to it.
+        """
+        view = self._view(entry)
+        if not self._certain:
+            view.shown = None
+        return view.accept(entry)
+
     def _view(self, entry: Entry) -> View:
-        """What the client has been shown of the order: before an exact resume, what the log said until then."""
+        """What the client has been shown of the order."""
         view = self._views.get(entry.order_id)
         if view is None:
-            view = self._views[entry.order_id] = View(0)
-            if self._resumed:
-                self._prime(view, entry)
+            view = self._views[entry.order_id] = View(0, last=self._told_before(entry))
             if len(self._views) > MOST_VIEWS:
                 del self._views[next(iter(self._views))]
         return view
 
-    def _prime(self, view: View, entry: Entry) -> None:
+    def _told_before(self, entry: Entry) -> StatusVersion | None:
+        """Before an exact resume: the greatest version that the log had then.
+
+        Not its content as well: while nobody knew the order's account, the client was not shown it.
+        """
+        if not self._resumed:
+            return None
         until = min(entry.offset, self._joins[entry.partition])
-        for earlier in self._rings[entry.partition].of(entry.order_id, 0):
-            if earlier.offset < until:
-                view.accept(earlier)
+        earlier = self._rings[entry.partition].of(entry.order_id, 0)
+        return max((each.version for each in earlier if each.offset < until), default=None)
 
     def _states(self, states: Mapping[str, State]) -> list[Update]:
         shown = []
@@ -175,7 +193,7 @@ class AccountStream:
         return shown
 
     def _replay(self, mine: Iterable[Entry]) -> list[Update]:
-        shown = [entry for entry in mine if self._view(entry).accept(entry)]
+        shown = [entry for entry in mine if self._shows(entry)]
         if len(shown) <= BURST:
             return [(entry.data, 0) for entry in shown]
         spared = Counter(entry.order_id for entry in shown)
