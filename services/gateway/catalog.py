@@ -57,7 +57,8 @@ class Catalog:
         def body(products: Sequence[Product]) -> bytes:
             return answers.encode(Products(list(products)))
 
-        return self._many(item_class, book, f"products:{item_class or '*'}", body)
+        # No class has the name of the list of all: a key made of what a caller writes may mean nothing else.
+        return self._many(item_class, book, "products" if item_class is None else f"products:{item_class}", body)
 
     def _plans_resource(self, offerings: frozenset[str], book: str | None) -> Resource:
         """The body is the bare list: a caller's eligibility goes before it."""
@@ -65,7 +66,7 @@ class Catalog:
         def body(products: Sequence[Product]) -> bytes:
             return answers.encode([each for each in products if each.offering_type in offerings])
 
-        return self._many(eligible.INTERNET, book, f"plans:{'|'.join(sorted(offerings))}", body)
+        return self._many(eligible.INTERNET, book, f"plans:{answers.encode(sorted(offerings)).decode()}", body)
 
     def _one(self, sku: str, book: str | None, kind: str, body: One) -> Resource:
         async def from_shadow() -> Reading:
