@@ -14,6 +14,8 @@ Moment = Annotated[
 Money = Annotated[str, Meta(description="A decimal number with two places", examples=["4980.00"])]
 SalesforceId = Annotated[str, Meta(description="18-character Salesforce id")]
 Sku = Annotated[str, Meta(min_length=1, max_length=180)]
+WantedSku = Annotated[str, Meta(min_length=1, max_length=180, pattern="^[^\\u0000]+$")]
+"""No record's text holds a NUL, and Postgres takes none."""
 
 MOST_LINES = 20
 """With its order and the read that ends it, an order stays within the 25 parts of one composite call."""
@@ -101,7 +103,7 @@ class Orders(Struct, frozen=True):
 
 
 class WantedLine(Struct, frozen=True, forbid_unknown_fields=True):
-    sku: Sku
+    sku: WantedSku
     quantity: Annotated[int, Meta(ge=1, le=999)] = 1
 
 
@@ -109,14 +111,14 @@ class NewOrder(Struct, frozen=True, forbid_unknown_fields=True):
     """Prices come from the catalog, the account from the token."""
 
     lines: Annotated[list[WantedLine], Meta(min_length=1, max_length=MOST_LINES)]
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)]
 
 
 class NewStatus(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """occurredAt is now where it is absent, and at most two seconds after the receipt."""
 
     status: Annotated[str, Meta(min_length=1, max_length=80)]
-    reason: Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]{0,63}$")] | None = None
+    reason: Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,63}$(?!\n)")] | None = None
     occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 

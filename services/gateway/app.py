@@ -165,6 +165,7 @@ def _routes(
             rest=ports.rest,
             database=database,
             log=said,
+            redis=ports.redis,
             mapping=fields,
             clock=clock,
             metrics=own,

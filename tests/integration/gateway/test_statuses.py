@@ -52,6 +52,25 @@ async def test_the_same_report_again_is_the_same_event(world: World, kafka_boots
     assert len(versions_told) == 1
 
 
+async def test_a_report_repeated_after_the_next_one_does_not_stand_above_it(world: World) -> None:
+    order_id = world.order("Draft")["Id"]
+    async with world.gateway() as one, world.gateway() as other:
+        first = await report(one, order_id, "Activating", "report-slow")
+        second = await report(one, order_id, "Activated", "report-next")
+        again = await report(other, order_id, "Activating", "report-slow")
+
+    assert again.body["version"] == first.body["version"] < second.body["version"]
+
+
+async def test_another_report_under_a_used_key_is_refused(world: World) -> None:
+    order_id = world.order("Draft")["Id"]
+    async with world.gateway() as gateway:
+        await report(gateway, order_id, "Activating", "report-used")
+        answer = await report(gateway, order_id, "Failed", "report-used")
+
+    assert (answer.status, answer.body["type"]) == (422, "urn:umbra:problem:key-reused")
+
+
 async def test_a_report_older_than_the_known_end_is_refused(world: World) -> None:
     order_id = world.order("Activated")["Id"]
     now = datetime.now(UTC)
@@ -85,11 +104,13 @@ async def test_reports_of_what_does_not_exist_are_refused(world: World) -> None:
             await report(gateway, "801", "Activating"),
             await report(gateway, order["Id"], "Teleported"),
             await report(gateway, order["Id"], "Failed", reason="free text"),
+            await report(gateway, order["Id"], "Failed", reason="PAYMENT_DECLINED\n"),
             await report(gateway, order["Id"], "Activating", occurredAt="2026-11-25T10:00:00"),
+            await report(gateway, order["Id"], "Activating", occurredAt="1969-12-31T23:59:59Z"),
             await gateway.post(f"/orders/{order['Id']}/status", {"status": "Activated"}, customer),
         ]
 
-    assert [answer.status for answer in answers] == [404, 404, 400, 422, 400, 400, 403]
+    assert [answer.status for answer in answers] == [404, 404, 400, 422, 400, 400, 400, 400, 403]
 
 
 async def test_an_order_that_only_salesforce_knows_can_be_reported_on(world: World) -> None:
