@@ -26,7 +26,7 @@ async def of(request: web.Request, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(await request.read())
     except msgspec.ValidationError as error:
         raise problems.bad_request(str(error)) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise problems.bad_request("The body is no JSON.") from error
 
 

@@ -323,5 +323,12 @@ def check_origin(request: web.BaseRequest) -> None:
     origin = request.headers.get("Origin")
     if site is None and origin is None:
         raise ForeignOrigin("a changing call by cookie must say where it comes from")
-    if site not in {None, "same-origin"} or (origin is not None and urlsplit(origin).netloc != request.host):
+    if site not in {None, "same-origin"} or (origin is not None and _host(origin) != request.host):
         raise ForeignOrigin("a changing call by cookie must come from this origin")
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

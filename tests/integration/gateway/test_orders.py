@@ -175,6 +175,8 @@ async def test_what_cannot_be_ordered_is_refused_with_its_reason(world: World) -
         ({"lines": [{"sku": "SIM-DATA-5GB", "unitPrice": 1}], "currency": "JPY"}, 400),
         ({"lines": [{"sku": "SIM-DATA-5GB"}] * 21, "currency": "JPY"}, 400),
         ({"lines": [{"sku": "SIM-DATA-5GB"}], "currency": "jpy"}, 400),
+        ({"lines": [{"sku": "SIM-DATA-5GB"}], "currency": "JPY\n"}, 400),
+        ({"lines": [{"sku": "SIM-\x00DATA-5GB"}], "currency": "JPY"}, 400),
         ({"lines": [{"sku": "SIM-DATA-5GB"}], "currency": "JPY", "accountId": account}, 400),
         ({"lines": [{"sku": "NO-SUCH"}], "currency": "JPY"}, 422),
         ({"lines": [{"sku": "SIM-DATA-5GB"}], "currency": "EUR"}, 422),
@@ -184,11 +186,15 @@ async def test_what_cannot_be_ordered_is_refused_with_its_reason(world: World) -
     async with world.gateway() as gateway:
         for body, status in bodies:
             assert (await place(gateway, account, "key-wrong", body)).status == status, body
-        form = await gateway.session.post(
-            gateway.base + "/orders", data={"a": "b"}, headers=token(account) | {"Idempotency-Key": "k"}
+        url, headers = gateway.base + "/orders", token(account) | {"Idempotency-Key": "k"}
+        form = await gateway.session.post(url, data={"a": "b"}, headers=headers)
+        latin = await gateway.session.post(
+            url,
+            data=b'{"lines":[{"sku":"\xe9"}],"currency":"JPY"}',
+            headers=headers | {"Content-Type": "application/json"},
         )
 
-    assert form.status == 415
+    assert (form.status, latin.status) == (415, 400)
     assert len(in_org(world, account)) == before
 
 

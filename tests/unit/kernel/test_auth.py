@@ -279,6 +279,7 @@ def test_header_wins_over_cookie_and_other_schemes_do_not_count() -> None:
         {},
         {"Origin": "https://other.example"},
         {"Origin": "null"},
+        {"Origin": "https://["},
         {"Origin": "https://portal.example", "Sec_Fetch_Site": "cross-site"},
         {"Origin": "https://evil.portal.example", "Sec_Fetch_Site": "same-site"},
         {"Authorization": "Basic eA==", "Origin": "https://other.example"},
