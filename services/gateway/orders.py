@@ -128,10 +128,12 @@ class Desk:
         try:
             existing = await self._look_up(who, deadline)
         except SalesforceError as error:
-            raise _away(error) from error
+            raise _unknown("Whether this was ordered before cannot be asked now.", error.retry_after) from error
         if existing is not None:
             return existing
-        raise _not_offered(cause) if isinstance(cause, NotOffered) else _away(cause)
+        if isinstance(cause, NotOffered):
+            raise _not_offered(cause)
+        raise _unknown("Salesforce holds an order under this key, and does not show it yet.") from cause
 
     async def _look_up(self, who: Identity, deadline: float) -> Placed | None:
         parts = ordering.look_up(self.mapping, who.external)
@@ -205,7 +207,7 @@ def _away(error: SalesforceError) -> Problem:
     return problems.unavailable("Orders cannot be placed now; nothing was ordered.", error.retry_after)
 
 
-def _unknown(detail: str) -> Problem:
+def _unknown(detail: str, retry_after: float | None = None) -> Problem:
     title = "Whether the order was placed is not known"
     again = f"{detail} Send the same request with the same key again."
-    return Problem(503, "unknown-outcome", title, again, headers={"Retry-After": "5"})
+    return Problem(503, "unknown-outcome", title, again, headers={"Retry-After": problems.seconds(retry_after or 5)})

@@ -88,10 +88,13 @@ class Responses:
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, headers=headers)
 
-    def written(self, status: int, body: bytes, headers: dict[str, str]) -> web.Response:
-        """The answer to a write: true as of now, and nobody's to keep."""
+    def written(self, status: int, body: bytes, headers: dict[str, str], as_of_ms: int | None = None) -> web.Response:
+        """The answer to a write: nobody's to keep, and true as of the call that wrote or found it, by default now."""
+        now_ms = self._now_ms()
+        at_ms = now_ms if as_of_ms is None else min(as_of_ms, now_ms)
         base = {"Content-Type": "application/json", "Cache-Control": "no-store", "Umbra-Instance": self._instance}
-        as_of = {"Umbra-Source": "live", "Umbra-As-Of": stamp(self._clock.now()), "Age": "0"}
+        age = str((now_ms - at_ms) // 1000)
+        as_of = {"Umbra-Source": "live", "Umbra-As-Of": stamp(versions.moment(at_ms)), "Age": age}
         return web.Response(status=status, body=body, headers={**base, **as_of, **headers})
 
     def _now_ms(self) -> int:

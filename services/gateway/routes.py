@@ -107,7 +107,7 @@ class Routes:
         headers = {"Location": f"/orders/{outcome.order_id}", demands.WAIT_FOR: token}
         if outcome.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return self.responses.written(201, outcome.body, headers)
+        return self.responses.written(201, outcome.body, headers, outcome.r0_ms)
 
     async def report(self, request: web.Request) -> web.Response:
         await self.callers.service(request, callers.FULFILMENT)

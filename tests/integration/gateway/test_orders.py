@@ -122,6 +122,28 @@ async def test_an_order_placed_while_its_product_was_sold_is_found_again_afterwa
     assert (new.status, new.body["skus"]) == (422, ["INT-HOME-GOLD-1G"])
 
 
+async def test_an_order_that_cannot_be_asked_after_is_not_said_to_be_none(world: World) -> None:
+    account = world.account("Home 1G")
+    async with world.gateway() as gateway:
+        await place(gateway, account, "key-unasked")
+        await world.redis.flushall()
+        await world.change("Product2", world.product("INT-HOME-GOLD-1G")["Id"], IsActive=False)
+        world.switch("off")
+        answer = await place(gateway, account, "key-unasked")
+        world.switch("on")
+
+    assert (answer.status, answer.body["type"]) == (503, "urn:umbra:problem:unknown-outcome")
+
+
+async def test_an_order_answered_again_is_as_of_its_first_answer(world: World) -> None:
+    account = world.account("Home 1G")
+    async with world.gateway() as gateway:
+        first = await place(gateway, account, "key-as-of")
+        again = await place(gateway, account, "key-as-of")
+
+    assert again.headers["Umbra-As-Of"] == first.headers["Umbra-As-Of"]
+
+
 async def test_nothing_is_pretended_while_salesforce_is_off(world: World) -> None:
     account = world.account("Home 1G")
     before = len(in_org(world, account))
