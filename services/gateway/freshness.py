@@ -112,9 +112,9 @@ def as_of_list(observed: Iterable[datetime | None], rows: Iterable[datetime] = (
 
 
 def as_of_live(r0_ms: int, kept: Iterable[Version]) -> int:
-    """A live read is as of its start less the late visibility; where newer stored values won over it, as of the oldest
-    of those."""
-    return min((versions.at_ms(version) for version in kept), default=r0_ms - versions.LATE_VISIBILITY_MS)
+    """A live read is as of its start less the late visibility; where stored values won over it, as of the oldest of
+    those, if that is earlier: a value that is newer proves nothing of the others."""
+    return min([r0_ms - versions.LATE_VISIBILITY_MS, *(versions.at_ms(version) for version in kept)])
 
 
 def holds(version: Version | None, receipt: Receipt) -> bool:

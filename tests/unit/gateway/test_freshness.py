@@ -79,10 +79,11 @@ def test_a_list_is_as_of_the_least_coverage_and_proves_nothing_without_one() -> 
 
 
 def test_a_live_read_is_as_of_its_start_less_the_late_visibility_or_of_what_won_over_it() -> None:
-    old, older = (versions.event_version(NOW - ms, 1, 1) for ms in (3_500, 4_000))
+    new, old, older = (versions.event_version(NOW - ms, 1, 1) for ms in (1_000, 3_500, 4_000))
 
     assert freshness.as_of_live(NOW, []) == NOW - 3_000
     assert freshness.as_of_live(NOW, [old, older]) == NOW - 4_000
+    assert freshness.as_of_live(NOW, [new]) == NOW - 3_000
 
 
 def test_a_row_holds_a_write_by_an_event_or_a_read_from_then_on() -> None:
