@@ -43,6 +43,11 @@ class Flights(Generic[T]):
             flight.task.add_done_callback(lambda _: self._landed(key, flight))
         return await asyncio.shield(flight.task)
 
+    def shares(self, key: str, proof: bytes | None) -> bool:
+        """Whether `run` would share a fetch that is under way."""
+        flight = self._open.get(key)
+        return flight is not None and proof is not None and flight.proof == proof
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()

@@ -6,6 +6,8 @@ Down is not an error while there is anything to serve. Nothing read before a cha
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from schemas import versions
@@ -71,7 +73,7 @@ class Ladder:
         self._flights: Flights[Answer] = Flights()
         self._live_flights: Flights[Entry] = Flights()
         self._quiet_until = 0.0
-        self.refresher = Refresher(self._refresh)
+        self.refresher = Refresher(self.refresh)
 
     @property
     def under_way(self) -> dict[str, int]:
@@ -95,6 +97,8 @@ class Ladder:
             self._near.put(want.key, want.tags, kept, count)
             return Answer(kept, "valkey")
         proof = None if miss is None else miss.nonces
+        if miss is not None and self._flights.shares(want.key, proof):
+            await self._shared.release(miss)  # whose fetch is under way may be waiting for this lease
         answer = await self._flights.run(want.key, proof, lambda: self._fetch(want, kept, miss))
         if freshness.accepted(answer.entry, demand, self._now_ms()):
             return answer
@@ -113,12 +117,8 @@ class Ladder:
             kept, miss = await self._shared.turn(miss)
             if kept is not None and self._keeps(want, kept, ANY):
                 return Answer(kept, "valkey")
-        try:
+        async with self._leased(miss):
             answer, reading = await self._below(want, kept)
-        except BaseException:
-            if miss is not None:
-                await self._shared.release(miss)
-            raise
         await self._keep(want, reading, miss, count)
         return answer
 
@@ -197,17 +197,31 @@ class Ladder:
 
     async def _forced(self, want: Resource, demand: Demand, known: Entry, miss: Miss | None) -> Answer:
         """The live read that a caller's demand takes; any demand is met by it, since it began after the request."""
+        count = self._near.count
+        async with self._leased(miss):
+            entry = await self._forced_read(want, demand, known)
+        await self._keep(want, Reading(entry), miss, count)
+        return Answer(entry, "live")
+
+    async def _forced_read(self, want: Resource, demand: Demand, known: Entry) -> Entry:
         wait = await self._throttle.wait(demand.caller)
         if wait > 0:
             self._metrics.live_reads.labels("forced", "refused").inc()
             raise problems.too_many(wait)
-        count = self._near.count
         try:
-            entry = await self._live(want, "wait" if demand.after else "forced")
+            return await self._live(want, "wait" if demand.after else "forced")
         except SalesforceError as error:
             raise problems.too_old(known, self._now_ms(), error.retry_after) from error
-        await self._keep(want, Reading(entry), miss, count)
-        return Answer(entry, "live")
+
+    @asynccontextmanager
+    async def _leased(self, miss: Miss | None) -> AsyncIterator[None]:
+        """A lease is given back when what it was taken for fails: nobody else shall wait for its end."""
+        try:
+            yield
+        except BaseException:
+            if miss is not None:
+                await self._shared.release(miss)
+            raise
 
     async def _after(self, want: Resource, demand: Demand, receipt: Receipt) -> Answer:
         """An answer that holds a write: the row once it does, else a live read, joined with the row."""
@@ -235,10 +249,12 @@ class Ladder:
                 return False
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _refresh(self, want: Resource) -> None:
+    async def refresh(self, want: Resource) -> None:
+        """Read it live, with less urgency, and keep it. Raises SalesforceError."""
         count = self._near.count
         _, miss = await self._shared.look(want.key, want.tags)
-        entry = await self._live(want, "refresh", CallClass.REPAIR, _REFRESH_SECONDS)
+        async with self._leased(miss):
+            entry = await self._live(want, "refresh", CallClass.REPAIR, _REFRESH_SECONDS)
         await self._keep(want, Reading(entry), miss, count)
 
 
