@@ -23,8 +23,9 @@ from services.gateway.log import Log
 from services.gateway.postgres import Database, PostgresAway
 from services.gateway.shapes import ORDER
 from services.kernel.clock import Clock
-from services.salesforce import canonical, changes, soql
+from services.salesforce import canonical, changes, observed, soql
 from services.salesforce.calls import CallClass, within
+from services.salesforce.observed import STATUS, Known
 from services.salesforce.rest import Rest
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,8 @@ class Live:
         news = {key: state for key, state in stored.items() if key not in live and (state.newest or "") > floor}
         found.states[ask.object] = {key: join(stored.get(key, EMPTY), state) for key, state in live.items()} | news
         if ask.object == ORDER:
-            found.statuses = observed(self._mapping, said, stored)
+            lost = observed.statuses(self._mapping.order_status, said, _known_statuses(stored))
+            found.statuses = {each.order_id: each for each in lost}
         if len(said) <= _MOST_TOLD:
             self._tell([*said, *found.statuses.values()])
         kept = [version for key, state in live.items() for version in _won(stored.get(key, EMPTY), state)]
@@ -144,36 +146,7 @@ def _won(stored: State, live: State) -> Iterable[Version]:
             yield mine
 
 
-def observed(
-    mapping: FieldMapping, said: Iterable[RecordChange], stored: Mapping[str, State]
-) -> dict[str, OrderStatus]:
-    """Statuses that a read of orders shows and the log never reported: their events were lost.
-
-    Only where the read, by its version in the log, is newer than the Status that is known; an order that is not
-    known gets none.
-    """
-    made = {}
-    for change in said:
-        known = stored.get(change.record_id, EMPTY)
-        version, status = known.version("Status"), change.fields.get("Status")
-        if version is None or status is None or change.fields.get("IsDeleted") is True:
-            continue
-        if change.version > version and known.payload["Status"] != status:
-            made[change.record_id] = _observed(mapping, change, str(status))
-    return made
-
-
-def _observed(mapping: FieldMapping, change: RecordChange, status: str) -> OrderStatus:
-    at, terminal = versions.at_ms(change.version), status in mapping.order_status.terminal
-    event_id = f"{change.version}-{change.record_id}"
-    return OrderStatus(
-        id=event_id,
-        order_id=change.record_id,
-        status=status,
-        terminal=terminal,
-        message=mapping.order_status.message(status, None),
-        occurred_at=versions.moment(at),
-        source="salesforce",
-        kind="observed",
-        version=versions.status_version(at, "salesforce", 0, 0, terminal, event_id),
-    )
+def _known_statuses(stored: Mapping[str, State]) -> dict[str, Known]:
+    """The Status that is stored of each order, where one is."""
+    found = {key: (state.payload.get(STATUS), state.version(STATUS)) for key, state in stored.items()}
+    return {key: Known(status, version) for key, (status, version) in found.items() if version is not None}

@@ -111,6 +111,7 @@ def _means(settings: Settings, salesforce: Door, args: argparse.Namespace) -> Me
         rest=salesforce.rest,
         bulk=salesforce.bulk,
         dsn=settings.postgres_dsn,
+        statuses=mappings.load(settings.mapping_file).order_status,
         margin_ms=settings.read_margin_ms,
         job_seconds=args.within * 60,
         clock=SYSTEM,

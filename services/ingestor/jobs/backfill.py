@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
@@ -17,16 +17,17 @@ from aiokafka.errors import KafkaError
 
 from schemas import topics, versions
 from schemas.events import RecordChange, Watermark
-from schemas.mapping import ObjectMapping
+from schemas.mapping import ObjectMapping, StatusMapping
 from services.ingestor import checkpoints, openings, outgoing, reading, transactions
-from services.ingestor.jobs import holes, plan, resume
+from services.ingestor.jobs import holes, known, plan, resume
 from services.ingestor.jobs.resume import Resume, job_name
 from services.ingestor.outgoing import Record
 from services.ingestor.transactions import Abandoned, Fenced, Transactions
 from services.kernel.clock import Clock
+from services.kernel.errors import Retryable
 from services.kernel.retry import Backoff
 from services.kernel.settings import KafkaSettings
-from services.salesforce import canonical, changes
+from services.salesforce import canonical, changes, observed
 from services.salesforce.bulk import Bulk, Job, Page, Row
 from services.salesforce.calls import CallClass, within
 from services.salesforce.errors import Incomplete, JobFailed, NotFound, SalesforceError
@@ -49,6 +50,7 @@ _YIELD_ROWS = 500
 class Means:
     """What a backfill works with.
 
+    dsn: empty where there is no shadow to compare with
     job_seconds: longest wait for Salesforce to finish a job and for its pages; margin_ms: M
     """
 
@@ -56,6 +58,7 @@ class Means:
     rest: Rest
     bulk: Bulk
     dsn: str
+    statuses: StatusMapping
     margin_ms: int
     job_seconds: float
     clock: Clock
@@ -98,6 +101,8 @@ async def run(means: Means, mapping: ObjectMapping, watch: Watch, *, fresh: bool
             await asyncio.sleep(backoff.next())
         except ValueError as error:  # a field that does not fit the mapping; the sentence without the value
             return backfill.partial(str(error).partition(": ")[0])
+        except Retryable as error:
+            return backfill.partial(str(error))
         except SalesforceError as error:
             return backfill.partial(f"{type(error).__name__}: {error}")
     return backfill.partial(f"the log does not take it: {reason}")
@@ -156,8 +161,8 @@ class Backfill:
         means = self._means
         closes = await self._first_hole()
         counted = await plan.count(means.rest, self._object)
-        known = await holes.open_holes(means.dsn, self._object)
-        if seconds := holes.worth_waiting(known, counted.r0_ms, means.margin_ms):
+        opened = await holes.open_holes(means.dsn, self._object)
+        if seconds := holes.worth_waiting(opened, counted.r0_ms, means.margin_ms):
             log.warning("waiting, to read what ended just now", extra={"action": "backfill_waits", "seconds": seconds})
             await asyncio.sleep(seconds)
         soql = f"SELECT {', '.join(self._mapping.select)} FROM {self._object}"  # noqa: S608 - names of the mapping file
@@ -206,22 +211,35 @@ class Backfill:
             chunk = await self._chunk(rows, at)
             if not chunk:
                 raise Incomplete(f"a page of {page.count} rows ended after {at.done}")
+            records = await self._records(chunk)
             began = self._means.clock.monotonic()
             at = replace(at, done=at.done + len(chunk))
-            await held.commit([*chunk, self._checkpoint(at)])
+            await held.commit([*records, self._checkpoint(at)])
             self._at = at
             self._size = next_size(self._size, self._means.clock.monotonic() - began)
             self._watch(self._object, at.rows, total)
         return replace(at, locator=page.next_locator, before=page.counted, done=0) if page.next_locator else at
 
-    async def _chunk(self, rows: Iterator[Row], at: Resume) -> list[Record]:
+    async def _chunk(self, rows: Iterator[Row], at: Resume) -> list[RecordChange]:
         """Up to one transaction's worth of snapshots, built before it is begun."""
-        built: list[Record] = []
-        now = self._means.clock.now()
+        built: list[RecordChange] = []
         for row in islice(rows, self._size):
-            built.append(outgoing.change(self._snapshot(row, at), now))
+            built.append(self._snapshot(row, at))
             if len(built) % _YIELD_ROWS == 0:
                 await asyncio.sleep(0)
+        return built
+
+    async def _records(self, chunk: Sequence[RecordChange]) -> list[Record]:
+        """The snapshots as the log takes them, and statuses of orders whose events were lost."""
+        now = self._means.clock.now()
+        built: list[Record] = []
+        for change in chunk:
+            built.append(outgoing.change(change, now))
+            if len(built) % _YIELD_ROWS == 0:
+                await asyncio.sleep(0)
+        if self._object == topics.OBJECT_OF[topics.ORDER.name] and self._means.dsn:
+            stored = await known.statuses(self._means.dsn, [change.record_id for change in chunk])
+            built += [outgoing.status(each, now) for each in observed.statuses(self._means.statuses, chunk, stored)]
         return built
 
     def _snapshot(self, row: Row, at: Resume) -> RecordChange:
@@ -253,8 +271,8 @@ class Backfill:
 
     async def _closed(self, at: Resume) -> tuple[str, ...]:
         """Asked at the end: by then the projector has seen what was opened just before the start."""
-        known = await holes.open_holes(self._means.dsn, self._object)
-        found = {hole.id for hole in known if holes.closable(hole, at.r0_ms, self._means.margin_ms)}
+        opened = await holes.open_holes(self._means.dsn, self._object)
+        found = {hole.id for hole in opened if holes.closable(hole, at.r0_ms, self._means.margin_ms)}
         return tuple(sorted(found | set(at.closes)))
 
     def _mark(self, at: Resume, phase: Literal["start", "end"], closes: tuple[str, ...] = ()) -> Iterator[Record]:

@@ -123,6 +123,30 @@ async def test_only_holes_that_the_read_has_seen_to_their_end_are_closed(
     assert [tuple(mark.closes) for mark in ended(await log.watermarks("Product2"))] == [("overflow:old",)] * 4
 
 
+async def test_statuses_whose_events_were_lost_are_told_as_observed(
+    log: Log, environ: dict[str, str], sim: Simulator, postgres_dsn: str
+) -> None:
+    status_of = {each["Id"]: each["Status"] for each in sim.do("GET", "/records/Order")["records"]}
+    lost, told, newer = list(status_of)[:3]
+    future = versions.event_version(9_999_999_999_999, 1, 1)
+    long_ago = versions.read_version(1_700_000_000_000)
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.executemany(
+        "INSERT INTO sf_record (object, record_id, payload, base) VALUES"
+        " ('Order', $1, jsonb_build_object('Status', $2::text), $3)",
+        [(lost, "Elsewhere", long_ago), (told, status_of[told], long_ago), (newer, "Elsewhere", future)],
+    )
+    await connection.close()
+
+    code, _ = await command({**environ, "UMBRA_POSTGRES_DSN": postgres_dsn}, "--object", "Order", "--execute")
+
+    changes = {change.record_id: change for change in await log.changes("Order")}
+    [status] = await log.statuses()
+    assert (code, len(changes)) == (0, len(status_of))
+    assert (status.order_id, status.status, status.kind) == (lost, status_of[lost], "observed")
+    assert versions.millis(status.occurred_at) == versions.at_ms(changes[lost].version)
+
+
 class TestLargeOrg:
     @pytest.fixture
     def sim(self) -> Iterator[Simulator]:
