@@ -28,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("http", "https", "grpc", "grpc-tls", "control"):
         add(f"--{name}-port", type=int, default=0, help="0 takes a free one")
     add("--tls-name", action="append", default=[], help="another name the server certificate is good for")
+    add("--client-id", help="of a new org's connected app; made up where it is not given")
+    add("--client-secret", help="likewise")
     add("--daily-api-calls", type=int, default=100_000, help="the org's daily API allowance")
     add("--keepalive", type=float, default=60.0, help="seconds until a quiet stream gets an empty answer")
     add("--zero-credit", type=float, default=60.0, help="seconds until a stream without credit is closed")
@@ -63,6 +65,8 @@ def parse(argv: Sequence[str]) -> Options:
         grpc_tls_port=args.grpc_tls_port,
         control_port=args.control_port,
         tls_names=tuple(args.tls_name),
+        client_id=args.client_id,
+        client_secret=args.client_secret,
         behaviour=Behaviour(
             whole_seconds=args.commit_times == "s",
             keepalive_s=args.keepalive,

@@ -22,8 +22,11 @@ class Identity(msgspec.Struct, frozen=True):
     token_key: str  # hex; signs access tokens, so they stay good over a restart
 
 
-def load_or_create(state_dir: Path) -> Identity:
-    """The identity kept under the state directory; a new directory is a new org."""
+def load_or_create(state_dir: Path, client_id: str | None = None, client_secret: str | None = None) -> Identity:
+    """The identity kept under the state directory; a new directory is a new org.
+
+    client_id, client_secret: of a new org's connected app, where its clients cannot be told them afterwards
+    """
     path = state_dir / "identity.json"
     if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=Identity)
@@ -31,8 +34,8 @@ def load_or_create(state_dir: Path) -> Identity:
         org_id=ids.make("00D", 62**8 + secrets.randbelow(62**8)),
         user_id=ids.make("005", 1),
         username="integration@umbra.example",
-        client_id="3MVG9" + secrets.token_urlsafe(60),
-        client_secret=secrets.token_hex(32).upper(),
+        client_id=client_id or "3MVG9" + secrets.token_urlsafe(60),
+        client_secret=client_secret or secrets.token_hex(32).upper(),
         token_key=secrets.token_hex(32),
     )
     write_private(path, msgspec.json.format(msgspec.json.encode(identity)))

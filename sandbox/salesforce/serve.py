@@ -50,6 +50,8 @@ class Options:
     grpc_tls_port: int
     control_port: int
     tls_names: tuple[str, ...]
+    client_id: str | None
+    client_secret: str | None
     behaviour: Behaviour
 
 
@@ -95,7 +97,7 @@ async def _save_usage(instance: Instance) -> None:
 
 async def _open(options: Options, stack: AsyncExitStack, spawn: Spawn) -> tuple[Instance, dict[str, object]]:
     options.state_dir.mkdir(parents=True, exist_ok=True)
-    who = identity.load_or_create(options.state_dir)
+    who = identity.load_or_create(options.state_dir, options.client_id, options.client_secret)
     key_file = identity.login_key_file(options.state_dir)
     files = tls.load_or_create(options.state_dir, (options.host, *options.tls_names))
     clock = Clock()

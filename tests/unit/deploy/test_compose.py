@@ -43,6 +43,15 @@ def test_a_service_is_built_as_its_own_image(instance: str) -> None:
     assert SERVICES[instance]["build"]["args"]["SERVICE"] == _kind(instance)
 
 
+def test_the_simulator_is_told_the_credentials_that_its_clients_bring() -> None:
+    words = SERVICES["salesforce"]["command"]
+    given = {name: words[words.index(name) + 1] for name in ("--client-id", "--client-secret")}
+    brought = SERVICES["ingestor"]["environment"]
+
+    assert given["--client-id"] == brought["UMBRA_SALESFORCE_CLIENT_ID"]
+    assert given["--client-secret"] == brought["UMBRA_SALESFORCE_CLIENT_SECRET"]
+
+
 def test_topics_come_from_their_definition_alone() -> None:
     assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert SERVICES["migrate"]["command"] == ["migrate"]
