@@ -1,4 +1,5 @@
-"""`umbra status`: every process of the local stack, where it is and how it is; tokens of the seeded accounts.
+"""`umbra status`: every process of the local stack, where it is and how it is; how far each object is covered;
+with --json the tokens of the seeded accounts.
 
 Exit codes: 0 all is well, 1 something is not, 3 no stack runs.
 """
@@ -15,6 +16,7 @@ import aiohttp
 
 from sandbox.stack import http, state
 from sandbox.stack.state import NotRunning, ProcessState, StackState
+from services.ops import covered
 from services.ops.errors import NOT_RUNNING
 
 _TIMEOUT_SECONDS = 2.0
@@ -38,11 +40,13 @@ async def run(args: argparse.Namespace) -> int:
         return NOT_RUNNING
     lines = await asyncio.gather(*(_look(process) for process in found.processes))
     well = found.phase == "ready" and all(line.well for line in lines)
+    coverage = await covered.look(found.environment.get("UMBRA_POSTGRES_DSN", ""))
     if args.json:
         accounts = await _accounts(found.identity)
-        print(json.dumps(_document(found, lines, accounts, well)))
+        objects = None if coverage is None else [each.document() for each in coverage]
+        print(json.dumps({**_document(found, lines, accounts, well), "coverage": objects}))
     else:
-        print(_table(found, lines))
+        print("\n".join([_table(found, lines), *covered.table(coverage)]))
     return 0 if well else 1
 
 

@@ -29,6 +29,8 @@ def test_status_tells_of_every_process_and_of_the_accounts(local_stack: Umbra) -
     assert all(entry["pid"] and entry["port"] and entry["address"] for entry in running)
     assert all(Path(entry["log"]).exists() for entry in running)
     assert all(account["token"].count(".") == 2 for account in status["accounts"])
+    assert {entry["object"] for entry in status["coverage"]} == {"Account", "Order", "PricebookEntry", "Product2"}
+    assert all(entry["advice"] is None and entry["open_holes"] == 0 for entry in status["coverage"])
 
 
 async def test_backfill_ran_before_the_stack_was_ready(local_stack: Umbra) -> None:
