@@ -86,7 +86,13 @@ def _load(cls: type[T], environ: Mapping[str, str], prefix: str, faults: list[st
             values[field.name] = _load(typing.cast(type[Any], hint), environ, prefix, faults)
         else:
             values[field.name] = _value(field, hint, environ, prefix, faults)
-    return cls(**values) if len(faults) == before else None
+    if len(faults) > before:
+        return None
+    try:
+        return cls(**values)
+    except SettingsError as error:  # settings that are good alone and do not go together
+        faults.extend(str(error).splitlines())
+        return None
 
 
 def _value(field: Any, hint: Any, environ: Mapping[str, str], prefix: str, faults: list[str]) -> Any:

@@ -47,6 +47,30 @@ def test_every_bad_setting_is_named_at_once() -> None:
         assert name in named
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    low: int = setting(default=1, doc="Low.")
+    high: int = setting(default=2, doc="High.")
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise SettingsError("UMBRA_LOW is above UMBRA_HIGH")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outer:
+    together: Together
+    kafka: KafkaSettings
+
+
+def test_settings_that_do_not_go_together_are_named_with_the_others() -> None:
+    with pytest.raises(SettingsError) as error:
+        settings.load(Outer, {"UMBRA_LOW": "3"})
+
+    assert str(error.value).splitlines()[0] == "UMBRA_LOW is above UMBRA_HIGH"
+    assert "UMBRA_KAFKA_BOOTSTRAP" in str(error.value)
+
+
 def test_a_secret_is_shown_neither_in_repr_nor_in_an_error() -> None:
     assert "hush" not in repr(settings.load(Example, GOOD))
 
