@@ -172,7 +172,7 @@ def _routes(
             live_seconds=settings.live_seconds,
         ),
         callers=Callers(ports.verifier),
-        tokens=Tokens(settings.cursor_keys),
+        tokens=Tokens(settings.signing.cursor_keys),
         responses=Responses(rules, clock, own, settings.process.instance),
     )
 

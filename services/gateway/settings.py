@@ -15,17 +15,8 @@ from services.kernel.settings import (
     at_least,
     setting,
 )
+from services.kernel.signing import SigningSettings
 from services.salesforce.settings import SalesforceSettings
-
-_SHORTEST_KEY = 32
-
-
-def _keys(keys: tuple[str, ...]) -> str | None:
-    if not keys:
-        return "needs at least one key"
-    if any(len(key) < _SHORTEST_KEY for key in keys):
-        return f"every key must have at least {_SHORTEST_KEY} characters"
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +27,7 @@ class Settings:
     postgres: PostgresSettings
     valkey: ValkeySettings
     auth: AuthSettings
+    signing: SigningSettings
     salesforce: SalesforceSettings
     host: str = setting(default="127.0.0.1", doc="Address of the public listener.")
     port: int = setting(default=8080, doc="Port of the public listener; 0 takes a free one.", check=at_least(0))
@@ -48,11 +40,6 @@ class Settings:
         default="",
         doc="Id or name of the price book that is sold from. A name costs one call to Salesforce, once for the fleet. "
         "Empty: the entries of every book are shown, and an order's price must be the only one in its currency.",
-    )
-    cursor_keys: tuple[str, ...] = setting(
-        doc="Keys that sign write tokens, of 32 characters or more: the first signs, all are accepted.",
-        secret=True,
-        check=_keys,
     )
     mapping_file: Path | None = setting(
         default=None, doc="Field mapping with the answers' names; the one in the package by default."

@@ -34,7 +34,7 @@ class Hub:
     draining: bool = False
 
     def open_log(self, epoch: str, starts: list[int]) -> Log:
-        return Log(epoch, self.settings.cursor_keys, starts, self.settings.ring_bytes)
+        return Log(epoch, self.settings.signing.cursor_keys, starts, self.settings.ring_bytes)
 
     def on_entry(self, entry: Entry | None) -> None:
         """The next record of the log; None for one that could not be read."""

@@ -11,22 +11,11 @@ from services.kernel.settings import (
     KafkaSettings,
     PostgresSettings,
     ProcessSettings,
-    SettingsError,
     ValkeySettings,
     at_least,
     setting,
 )
-
-DEMO_CURSOR_KEY = "umbra-demo-cursor-key-known-to-everybody"
-_SHORTEST_KEY = 32
-
-
-def _keys(keys: tuple[str, ...]) -> str | None:
-    if not keys:
-        return "needs at least one key"
-    if any(len(key) < _SHORTEST_KEY for key in keys):
-        return f"every key must have at least {_SHORTEST_KEY} characters"
-    return None
+from services.kernel.signing import SigningSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +26,9 @@ class Settings:
     postgres: PostgresSettings
     valkey: ValkeySettings
     auth: AuthSettings
+    signing: SigningSettings
     host: str = setting(default="127.0.0.1", doc="Address of the public listener.")
     port: int = setting(default=8081, doc="Port of the public listener; 0 takes a free one.", check=at_least(0))
-    cursor_keys: tuple[str, ...] = setting(
-        doc="Keys that sign stream cursors, of 32 characters or more: the first seals, all open (two in a rotation).",
-        secret=True,
-        check=_keys,
-    )
-    development: bool = setting(default=False, doc="Accepts the demo cursor key that stands in the documentation.")
     mapping_file: Path | None = setting(
         default=None, doc="Field mapping with the statuses' meanings; the one in the package by default."
     )
@@ -80,7 +64,3 @@ class Settings:
     allowed_origins: tuple[str, ...] = setting(
         default=(), doc="Other origins whose pages may open streams by ticket, for example https://shop.example."
     )
-
-    def __post_init__(self) -> None:
-        if DEMO_CURSOR_KEY in self.cursor_keys and not self.development:
-            raise SettingsError("UMBRA_CURSOR_KEYS: the demo key is for development only (UMBRA_DEVELOPMENT=true)")
