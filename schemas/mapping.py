@@ -105,7 +105,17 @@ def load(path: Path | None = None) -> Mapping:
     return Mapping(objects=objects, order_status=status)
 
 
-_REQUIRED_OBJECTS = ("Product2", "PricebookEntry", "Account", "Order")
+COLUMNS: dict[str, frozenset[str]] = {
+    "Product2": frozenset({"sku", "name", "item_class", "offering_type", "plan_tier", "vpn_region"}),
+    "PricebookEntry": frozenset({"product_id", "pricebook_id", "unit_price", "currency_iso_code", "is_active"}),
+    "Account": frozenset({"internet_eligibility", "eligibility_source"}),
+    "Order": frozenset(
+        {"account_id", "order_number", "effective_date", "total_amount", "currency_iso_code", "created_date"}
+    ),
+}
+"""Columns that a field may fill: a mapping says which field fills a column, it makes no columns."""
+
+_REQUIRED_OBJECTS = tuple(COLUMNS)
 _FIELD_KEYS = {"type", "column", "answer", "required"}
 _EVENT_KEYS = ("object", "order_id", "status")
 
@@ -114,7 +124,7 @@ def _object(name: str, raw: dict[str, Any], faults: list[str]) -> ObjectMapping:
     faults += [f"objects.{name}.{key} is missing" for key in ("table", "key", "fields") if key not in raw]
     fields = {field: _field(name, field, spec, faults) for field, spec in raw.get("fields", {}).items()}
     constants = dict(raw.get("constants", {}))
-    faults += _doubled(name, fields, constants)
+    faults += _doubled(name, fields, constants) + _unknown(name, fields, constants)
     return ObjectMapping(
         name=name, table=raw.get("table", ""), key=raw.get("key", ""), fields=fields, constants=constants
     )
@@ -123,6 +133,15 @@ def _object(name: str, raw: dict[str, Any], faults: list[str]) -> ObjectMapping:
 def _doubled(name: str, fields: dict[str, Field], constants: dict[str, str]) -> list[str]:
     filled = [field.column for field in fields.values() if field.column] + list(constants)
     return [f"objects.{name}: column {c} is filled twice" for c in sorted({c for c in filled if filled.count(c) > 1})]
+
+
+def _unknown(name: str, fields: dict[str, Field], constants: dict[str, str]) -> list[str]:
+    filled = {field.column for field in fields.values() if field.column} | set(constants)
+    there = COLUMNS.get(name, frozenset())
+    return [
+        f"objects.{name}: there is no column {column} to fill, only {', '.join(sorted(there))}; `answer` needs none"
+        for column in sorted(filled - there)
+    ]
 
 
 def _field(owner: str, name: str, spec: dict[str, Any], faults: list[str]) -> Field:

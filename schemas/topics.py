@@ -64,12 +64,15 @@ SALESFORCE_TOPICS = (
 )
 """Salesforce topics by checkpoint partition: append only, an index is never used again."""
 
-JOBS_PARTITION = len(SALESFORCE_TOPICS)
+_CHECKPOINT_PARTITIONS = 16
+"""Room for Salesforce topics to come: an object is added without a new topic or a moved position."""
+
+JOBS_PARTITION = _CHECKPOINT_PARTITIONS - 1
 """The checkpoint partition of jobs (backfill and the like)."""
 
 CHECKPOINT = Topic(
     name="ingest.checkpoint.v1",
-    partitions=len(SALESFORCE_TOPICS) + 1,
+    partitions=_CHECKPOINT_PARTITIONS,
     key="Salesforce topic or job name",
     value="Checkpoint",
     retention_ms=None,

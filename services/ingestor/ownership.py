@@ -98,7 +98,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         places = sorted(assigned)
         if places:
             consumer.pause(*places)
-        names = [topics.SALESFORCE_TOPICS[p.partition] for p in places if p.partition != topics.JOBS_PARTITION]
+        names = [topics.SALESFORCE_TOPICS[p.partition] for p in places if p.partition < len(topics.SALESFORCE_TOPICS)]
         for name in (name for name in names if name in self._settings.stream_topics):
             self._gates[name] = Gate(f"{name}: not subscribed yet")
             self._tasks[name] = self._group.create_task(self._own(name, self._gates[name]), name=f"own {name}")

@@ -37,7 +37,7 @@ class Lines:
             f"\nUmbra is up after {state.started_in:.1f} s. Open\n\n"
             f"  {state.address}   the portal\n"
             f"  {state.control}   the simulated org: edit a price, flip an order's status\n\n"
-            f"Logs are in {directory / 'logs'}. Stop it with Ctrl-C or `umbra down`.\n"
+            f"Logs are in {directory / 'logs'}. Stop it with {_stop(directory)}, or Ctrl-C where it runs in front.\n"
         )
 
     def write(self, text: str) -> None:
@@ -51,3 +51,8 @@ class Lines:
 
 def _where(process: ProcessState) -> str:
     return process.address if process.state == "ready" else ""
+
+
+def _stop(directory: Path) -> str:
+    usual = directory.absolute() == (Path.cwd() / ".umbra").absolute()
+    return "`umbra down`" if usual else f"`umbra down --state-dir {directory}`"

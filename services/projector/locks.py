@@ -16,7 +16,7 @@ from services.projector.link import Link
 _SPACE = 0x756D62
 """Keeps these locks apart from anybody else's."""
 
-_GROUP = {
+GROUPS = {
     topics.PRODUCT.name: topics.PRODUCT.name,
     topics.PRICEBOOK_ENTRY.name: topics.PRODUCT.name,
     topics.ACCOUNT.name: topics.ACCOUNT.name,
@@ -29,7 +29,7 @@ _RANK = {topic.name: rank for rank, topic in enumerate(topics.ALL)}
 
 async def take(link: Link, of: Iterable[str], *, alone: bool = False) -> None:
     """Lock what the topics in `of` write, until the transaction ends."""
-    groups = sorted({_GROUP[topic] for topic in of}, key=_RANK.__getitem__)
+    groups = sorted({GROUPS[topic] for topic in of}, key=_RANK.__getitem__)
     await link.rows(
         "locks_take", [_RANK[group] for group in groups], [alone or group in _ALONE for group in groups], _SPACE
     )

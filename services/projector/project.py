@@ -165,9 +165,11 @@ def _row(
             return entry(of, key.record_id, state)
         case "Account":
             return eligibility(of, key.record_id, state)
-        case _:
+        case "Order":
             known = statuses.get(key.record_id)
             return order(of, key.record_id, state, None if known is None else known.shown())
+        case _:
+            raise NotImplementedError(f"{key.object} has a topic and no row")
 
 
 def fits(number: Decimal, precision: int) -> bool:

@@ -168,7 +168,7 @@ def test_money_keeps_its_digits_and_times_their_form() -> None:
 
 
 def test_object_that_is_not_mapped_says_nothing() -> None:
-    contact = schema("Contact", {"Name": "string"})
+    contact = schema("NotShadowed__c", {"Name": "string"})
 
     found = changes.of_event(event(contact, "CREATE", ["003000000000001AAA"], {"Name": "x"}), contact, OBJECTS, REPLAY)
 

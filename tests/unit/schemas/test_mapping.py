@@ -57,6 +57,13 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         assert fault in str(error.value)
 
 
+def test_a_column_that_the_table_does_not_have_is_refused_by_name(tmp_path: Path) -> None:
+    file = _write(tmp_path, 'column = "eligibility_source"', 'column = "account_type"')
+
+    with pytest.raises(mapping.MappingError, match="there is no column account_type to fill"):
+        mapping.load(file)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(mapping.MappingError, match=r"nowhere\.toml"):
         mapping.load(tmp_path / "nowhere.toml")
