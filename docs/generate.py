@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from services.kernel.settings import Variable, variables
 
 SERVICES = ("ingestor", "projector", "gateway", "notifier")
 _PAGES = Path(__file__).parent / "operations"
+_METRICS_HEAD = "\n## {title}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n"
 _KINDS = {"counter": "counter", "gauge": "gauge", "histogram": "histogram", "info": "info"}
 
 
@@ -31,16 +32,25 @@ def settings_of(service: str) -> dict[str, Variable]:
 def configuration() -> str:
     parts = [
         "# Configuration\n",
-        "Every setting is an environment variable.\n"
+        "Every setting is an environment variable; a command of `umbra` reads the same ones.\n"
         "A service names all bad ones at once when it starts; `python -m services.NAME --check` only checks.\n"
         "This page is made from the settings' own definitions by `make docs`.\n",
     ]
-    for service in SERVICES:
-        rows = [_setting_row(variable) for variable in settings_of(service).values()]
-        parts.append(
-            f"\n## {service}\n\n| variable | type | default | what it does |\n|---|---|---|---|\n" + "".join(rows)
-        )
+    parts += [_settings_table(service, settings_of(service).values()) for service in SERVICES]
+    parts.append(_settings_table("umbra backfill", _rows_of("services.ops.backfill")))
     return "".join(parts)
+
+
+def _rows_of(module: str) -> list[Variable]:
+    """What a command reads beside what the services read."""
+    known = {name for service in SERVICES for name in settings_of(service)}
+    declared: Any = importlib.import_module(module)
+    return [variable for variable in variables(declared.Settings) if variable.name not in known]
+
+
+def _settings_table(title: str, found: Iterable[Variable]) -> str:
+    head = f"\n## {title}\n\n| variable | type | default | what it does |\n|---|---|---|---|\n"
+    return head + "".join(_setting_row(variable) for variable in found)
 
 
 def _setting_row(variable: Variable) -> str:
@@ -68,16 +78,16 @@ def metrics() -> str:
         "No label is ever a record, an account or an address.\n"
         "This page is made from each service's `metrics.py` by `make docs`.\n",
     ]
-    for service in SERVICES:
-        parts.append(f"\n## {service}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n")
-        parts.append("".join(_metric_rows(service)))
+    parts += [_METRICS_HEAD.format(title=name) + "".join(_metric_rows(name, "Metrics")) for name in SERVICES]
+    door = "the door to Salesforce, in ingestor and gateway"
+    parts.append(_METRICS_HEAD.format(title=door) + "".join(_metric_rows("salesforce", "DoorMetrics")))
     return "".join(parts)
 
 
-def _metric_rows(service: str) -> Iterator[str]:
-    module: Any = importlib.import_module(f"services.{service}.metrics")
+def _metric_rows(package: str, declared: str) -> Iterator[str]:
+    module: Any = importlib.import_module(f"services.{package}.metrics")
     registry = CollectorRegistry()
-    module.Metrics(registry)
+    getattr(module, declared)(registry)
     # The registry keeps its collectors by name; only they know their labels.
     for collector in dict.fromkeys(registry._collector_to_names):
         described: Any = collector
