@@ -28,6 +28,8 @@ from services.salesforce.errors import Unavailable
 
 PATIENCE_SECONDS = 2.0
 """Less than a lease lasts."""
+AGE_MS = 1_000
+"""What the shadow holds is older than the millisecond in which it is asked for: no demand for 0 ms can be met."""
 
 
 class Late(TagCache):
@@ -89,7 +91,7 @@ def _resource() -> Resource:
     now = versions.millis(SYSTEM.now())
 
     async def from_shadow() -> Reading:
-        return Reading(entry(b"{}", as_of_ms=now, read_ms=now), "0/1")
+        return Reading(entry(b"{}", as_of_ms=now - AGE_MS, read_ms=now), "0/1")
 
     async def from_salesforce(call_class: CallClass, seconds: float) -> Entry:
         raise Unavailable("salesforce is away")
