@@ -53,10 +53,15 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
 
     covered_until: commits up to here are in the log before this record (stream: assuming that Salesforce
         lost nothing silently; delta and full: proven). None for a job's start and for a hole.
+    covered_from: commits before it are not spoken of. A delta's own lower bound; for a stream, since when it
+        is contiguous: a later mark with the same one continues it, another one begins a new span. None: since
+        ever for a full read, not said for a stream.
     basis: what says so; "hole" opens a range of which nothing is known
     phase: "start" and "end" of a delta or full job
+    replay_id: of a stream, hex, the newest position whose changes are in the log before this record
     hole_id, hole_from, hole_to: of a hole; hole_from None means "since ever"
-    closes: ids of the holes that this delta or full read closes for good, in any order of arrival
+    closes: ids of the holes that are closed for good with this watermark, whatever its basis, in any order of
+        arrival
     counted: records of the job, on its end
     """
 
@@ -64,6 +69,8 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     basis: Basis
     origin: Origin
     covered_until: datetime | None = None
+    covered_from: datetime | None = None
+    replay_id: str | None = None
     job_id: str | None = None
     phase: Literal["start", "end"] | None = None
     hole_id: str | None = None
@@ -101,6 +108,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     replay_id: hex of Salesforce's opaque bytes, the newest whose changes are in the log
     event_at: commit time of the newest event at that position, to notice a position that went back
+    newest: greatest version of an event at that position, to notice events whose versions go back
     job_id, locator, job: where a Bulk job goes on; `job` holds what the job needs to resume
     heal: set on the only write that may go back, with `reason`
     """
@@ -109,6 +117,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     written_at: datetime
     replay_id: str | None = None
     event_at: datetime | None = None
+    newest: Version | None = None
     job_id: str | None = None
     locator: str | None = None
     job: dict[str, Any] = {}

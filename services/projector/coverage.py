@@ -69,7 +69,6 @@ async def _write_closed(link: Link, marks: list[tuple[Place, Watermark]]) -> Non
     closed = {
         (mark.object, place.partition, hole_id): mark.job_id or mark.basis
         for place, mark in marks
-        if mark.basis in ("delta", "full")
         for hole_id in mark.closes
     }
     if closed:

@@ -14,7 +14,7 @@ ON CONFLICT (object, partition, hole_id) DO UPDATE SET
   hole_from = EXCLUDED.hole_from, hole_to = EXCLUDED.hole_to, reason = EXCLUDED.reason, opened = true
 WHERE NOT h.opened;
 
--- name: holes_close: named by a delta or full read, for good, also before they open
+-- name: holes_close: named by a watermark, for good, also before they open
 INSERT INTO coverage_hole AS h (object, partition, hole_id, closed_by)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[])
 ON CONFLICT (object, partition, hole_id) DO UPDATE SET closed_by = EXCLUDED.closed_by
