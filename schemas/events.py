@@ -109,6 +109,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replay_id: hex of Salesforce's opaque bytes, the newest whose changes are in the log
     event_at: commit time of the newest event at that position, to notice a position that went back
     newest: greatest version of an event at that position, to notice events whose versions go back
+    covered_from: since when the stream is contiguous up to that position, over all its owners
     job_id, locator, job: where a Bulk job goes on; `job` holds what the job needs to resume
     heal: set on the only write that may go back, with `reason`
     """
@@ -118,6 +119,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replay_id: str | None = None
     event_at: datetime | None = None
     newest: Version | None = None
+    covered_from: datetime | None = None
     job_id: str | None = None
     locator: str | None = None
     job: dict[str, Any] = {}

@@ -6,7 +6,7 @@ Pure but for the schemas, which are fetched when they are not known yet.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from schemas import versions
@@ -52,7 +52,7 @@ class Batch:
         self.letters.append(letter)
         self.holes += [hole] if hole else []
         if delivery.replay_id:
-            self.position = Position(replay_id=delivery.replay_id.hex(), event_at=self.position.event_at)
+            self.position = replace(self.position, replay_id=delivery.replay_id.hex())
 
     def add_quiet(self, latest: bytes, until: datetime) -> None:
         self._reach(latest, until)
@@ -113,12 +113,7 @@ class Reader:
             basis="hole",
             origin="cdc",
             hole_id=f"undecodable:{delivery.replay_id.hex()}",
-            hole_from=None if before.event_at is None else covered_until(before.event_at),
+            hole_from=None if before.event_at is None else positions.covered_until(before.event_at),
             hole_to=versions.moment(received_ms),
             reason="undecodable",
         )
-
-
-def covered_until(newest: datetime) -> datetime:
-    """Up to when an object is covered once all that happened up to `newest` is in the log, less the late visibility."""
-    return versions.moment(versions.millis(newest) - versions.LATE_VISIBILITY_MS)

@@ -1,67 +1,70 @@
-"""What is written before a stream that has no position to go on from: it starts at the earliest, with a hole. Pure."""
+"""What is written before a stream that has no position to go on from: it starts at the earliest, with a hole. Pure.
+
+What such a stream covers begins anew where its hole ends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from schemas import topics, versions
 from schemas.events import Checkpoint, Watermark
 from services.ingestor import outgoing, reading
-from services.ingestor.batch import covered_until
+from services.ingestor import position as positions
 from services.ingestor.outgoing import Record
-from services.ingestor.position import Position
+from services.ingestor.position import Position, covered_until
 
 FIRST = "first:"
 """Begins the id of the hole that a topic's very first start leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """records: one transaction; position: where the stream stands once it is committed"""
+
+    records: list[Record]
+    position: Position
 
 
 def first_hole_id(salesforce_topic: str) -> str:
     return FIRST + salesforce_topic
 
 
-def first_start(salesforce_topic: str, org_now_ms: int, now: datetime) -> Iterator[Record]:
+def first_start(salesforce_topic: str, org_now_ms: int, now: datetime) -> Opening:
     """Of what happened before the first start only what Salesforce still keeps will come.
 
     The hole ends a little before the start, as every stream covers its object less the late visibility: the entity
     was selected for change events before it could be subscribed to.
     """
-    yield from _hole(
-        salesforce_topic,
-        first_hole_id(salesforce_topic),
-        since=None,
-        until=versions.moment(org_now_ms - versions.LATE_VISIBILITY_MS),
-        reason="first start",
-        now=now,
-    )
-    yield _checkpoint(Checkpoint(name=salesforce_topic, written_at=now, reason="first start"), now)
+    until = versions.moment(org_now_ms - versions.LATE_VISIBILITY_MS)
+    hole = _hole(salesforce_topic, first_hole_id(salesforce_topic), since=None, until=until, reason="first start")
+    start = Checkpoint(name=salesforce_topic, written_at=now, covered_from=until, reason="first start")
+    return _opening(hole, start, now)
 
 
-def healed(salesforce_topic: str, lost: Position, why: str, org_now_ms: int, now: datetime) -> Iterator[Record]:
+def healed(salesforce_topic: str, lost: Position, why: str, org_now_ms: int, now: datetime) -> Opening:
     """Salesforce does not know the position any more. This alone may write a position that lies before the last."""
-    yield from _hole(
-        salesforce_topic,
-        f"replay:{lost.replay_id}",
-        since=None if lost.event_at is None else covered_until(lost.event_at),
-        until=versions.moment(org_now_ms),
-        reason=why,
-        now=now,
-    )
-    yield _checkpoint(Checkpoint(name=salesforce_topic, written_at=now, heal=True, reason=why), now)
+    since = None if lost.event_at is None else covered_until(lost.event_at)
+    until = versions.moment(org_now_ms)
+    hole = _hole(salesforce_topic, f"replay:{lost.replay_id}", since=since, until=until, reason=why)
+    start = Checkpoint(name=salesforce_topic, written_at=now, covered_from=until, heal=True, reason=why)
+    return _opening(hole, start, now)
 
 
-def _checkpoint(of: Checkpoint, now: datetime) -> Record:
-    return outgoing.checkpoint(of, topics.checkpoint_partition(of.name), now)
+def _opening(hole: Watermark | None, start: Checkpoint, now: datetime) -> Opening:
+    records = [] if hole is None else list(outgoing.watermark(hole, now))
+    records.append(outgoing.checkpoint(start, topics.checkpoint_partition(start.name), now))
+    return Opening(records, positions.of(start))
 
 
 def _hole(
-    salesforce_topic: str, hole_id: str, *, since: datetime | None, until: datetime, reason: str, now: datetime
-) -> Iterator[Record]:
-    """Nothing for a topic that carries no object's changes."""
+    salesforce_topic: str, hole_id: str, *, since: datetime | None, until: datetime, reason: str
+) -> Watermark | None:
+    """None for a topic that carries no object's changes."""
     entity = reading.object_of(salesforce_topic)
     if entity is None:
-        return
-    hole = Watermark(
+        return None
+    return Watermark(
         object=entity, basis="hole", origin="cdc", hole_id=hole_id, hole_from=since, hole_to=until, reason=reason
     )
-    yield from outgoing.watermark(hole, now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from schemas import versions
 from schemas.events import Checkpoint
 
 TOLERANCE = timedelta(seconds=60)
@@ -16,22 +17,44 @@ TOLERANCE = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """replay_id: hex, None for "from the earliest"; event_at: all events up to then lie at or before it."""
+    """replay_id: hex, None for "from the earliest"; event_at: all events up to then lie at or before it
+    covered_from: since when nothing is missing up to here but what holes name; None: since the next event
+    """
 
     replay_id: str | None = None
     event_at: datetime | None = None
+    covered_from: datetime | None = None
 
     @property
     def after(self) -> bytes | None:
         """As a subscription takes it."""
         return bytes.fromhex(self.replay_id) if self.replay_id else None
 
+    def checkpoint(self, salesforce_topic: str, now: datetime) -> Checkpoint:
+        return Checkpoint(
+            name=salesforce_topic,
+            written_at=now,
+            replay_id=self.replay_id,
+            event_at=self.event_at,
+            covered_from=self.covered_from,
+        )
+
 
 def of(checkpoint: Checkpoint | None) -> Position:
-    """The position that a checkpoint stored; the earliest where there is none."""
+    """The position that a checkpoint stored; the earliest where there is none.
+
+    A checkpoint that does not say since when it is contiguous is so from its own time on.
+    """
     if checkpoint is None:
         return Position()
-    return Position(replay_id=checkpoint.replay_id, event_at=checkpoint.event_at)
+    at = checkpoint.event_at
+    since = checkpoint.covered_from or (None if at is None else covered_until(at))
+    return Position(replay_id=checkpoint.replay_id, event_at=at, covered_from=since)
+
+
+def covered_until(newest: datetime) -> datetime:
+    """Up to when an object is covered once all that happened up to `newest` is in the log, less the late visibility."""
+    return versions.moment(versions.millis(newest) - versions.LATE_VISIBILITY_MS)
 
 
 def went_back(position: Position, newest: datetime) -> bool:
@@ -47,4 +70,5 @@ def advanced(position: Position, replay_id: bytes, newest: datetime) -> Position
     if not replay_id or went_back(position, newest):
         return position
     latest = newest if position.event_at is None else max(position.event_at, newest)
-    return Position(replay_id=replay_id.hex(), event_at=latest)
+    since = position.covered_from or covered_until(newest)
+    return Position(replay_id=replay_id.hex(), event_at=latest, covered_from=since)

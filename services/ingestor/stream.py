@@ -21,6 +21,7 @@ from services.ingestor import position as positions
 from services.ingestor.batch import Batch, Reader
 from services.ingestor.marks import Marks
 from services.ingestor.metrics import Metrics
+from services.ingestor.openings import Opening
 from services.ingestor.outgoing import Record
 from services.ingestor.pauses import Pauses
 from services.ingestor.settings import StreamSettings
@@ -93,8 +94,12 @@ class Stream:
             except SalesforceError as error:
                 await self._pause(error)
         org_now, now = self._source.pubsub.org_clock.now_ms(), self._source.clock.now()
-        await self._transactions.commit(list(openings.first_start(self._topic, org_now, now)))
+        await self._open(openings.first_start(self._topic, org_now, now))
         log.info("first start, from the earliest", extra={"action": "first_start", "topic": self._topic})
+
+    async def _open(self, opening: Opening) -> None:
+        await self._transactions.commit(opening.records)
+        self._position = opening.position
 
     async def _connected(self) -> Never:
         await self._checked_topic()
@@ -137,7 +142,7 @@ class Stream:
             await subscription.ask(batch.deliveries)
 
     async def _commit(self, batch: Batch) -> None:
-        mark = self._marks.due(batch.newest, self._source.clock.monotonic())
+        mark = self._marks.due(batch.newest, batch.position, self._source.clock.monotonic())
         records = list(self._records(batch, mark, self._source.clock.now()))
         if not records:
             return
@@ -161,8 +166,7 @@ class Stream:
             yield from outgoing.watermark(watermark, now)
         if batch.position != self._position:
             at = batch.position
-            stored = Checkpoint(name=self._topic, written_at=now, replay_id=at.replay_id, event_at=at.event_at)
-            yield outgoing.checkpoint(stored, topics.checkpoint_partition(self._topic), now)
+            yield outgoing.checkpoint(at.checkpoint(self._topic, now), topics.checkpoint_partition(self._topic), now)
 
     def _limit_dead_letters(self, batch: Batch) -> None:
         """Stop instead of emptying a topic into the dead letters: then not the events are wrong, but we are."""
@@ -182,8 +186,7 @@ class Stream:
             await self._pause(error)
             return
         org_now, now = self._source.pubsub.org_clock.now_ms(), self._source.clock.now()
-        await self._transactions.commit(list(openings.healed(self._topic, self._position, error.code, org_now, now)))
-        self._position = positions.Position()
+        await self._open(openings.healed(self._topic, self._position, error.code, org_now, now))
         self._metrics.heals.labels(self._topic).inc()
         log.warning(
             "position is no longer known, from the earliest",

@@ -21,7 +21,8 @@ def holes(records: list[Record]) -> list[Watermark]:
 
 
 def test_first_start_writes_its_hole_to_every_partition_and_then_its_checkpoint() -> None:
-    records = list(openings.first_start(TOPIC, ORG, NOW))
+    opening = openings.first_start(TOPIC, ORG, NOW)
+    records = opening.records
 
     assert [r.partition for r in records[:-1]] == list(range(topics.ACCOUNT.partitions))
     (hole,) = {(h.hole_id, h.hole_from, h.hole_to, h.basis) for h in holes(records)}
@@ -29,10 +30,11 @@ def test_first_start_writes_its_hole_to_every_partition_and_then_its_checkpoint(
     last = events.decode_checkpoint(records[-1].message.value)
     assert (records[-1].topic, records[-1].partition) == (topics.CHECKPOINT.name, topics.checkpoint_partition(TOPIC))
     assert (last.name, last.replay_id, last.heal) == (TOPIC, None, False)
+    assert last.covered_from == opening.position.covered_from == versions.moment(ORG - versions.LATE_VISIBILITY_MS)
 
 
 def test_topic_of_a_platform_event_has_no_hole() -> None:
-    (only,) = openings.first_start(STATUSES, ORG, NOW)
+    (only,) = openings.first_start(STATUSES, ORG, NOW).records
 
     assert only.topic == topics.CHECKPOINT.name
 
@@ -40,15 +42,18 @@ def test_topic_of_a_platform_event_has_no_hole() -> None:
 def test_heal_covers_the_time_since_the_lost_position() -> None:
     lost = Position(replay_id="0a", event_at=versions.moment(ORG - 3_600_000))
 
-    records = list(openings.healed(TOPIC, lost, "subscription.fetch.replayid.corrupted", ORG, NOW))
+    opening = openings.healed(TOPIC, lost, "subscription.fetch.replayid.corrupted", ORG, NOW)
+    records = opening.records
 
     (hole,) = {(h.hole_id, h.hole_from, h.hole_to) for h in holes(records)}
     assert hole == ("replay:0a", versions.moment(ORG - 3_603_000), versions.moment(ORG))
     last = events.decode_checkpoint(records[-1].message.value)
     assert (last.heal, last.replay_id, last.reason) == (True, None, "subscription.fetch.replayid.corrupted")
+    assert last.covered_from == versions.moment(ORG)
+    assert opening.position == Position(covered_from=versions.moment(ORG))
 
 
 def test_heal_of_a_position_without_time_covers_everything_before() -> None:
-    (hole, *_) = holes(list(openings.healed(TOPIC, Position(replay_id="0a"), "x", ORG, NOW)))
+    (hole, *_) = holes(openings.healed(TOPIC, Position(replay_id="0a"), "x", ORG, NOW).records)
 
     assert hole.hole_from is None

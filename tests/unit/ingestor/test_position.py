@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -12,7 +13,8 @@ from services.ingestor import position as positions
 from services.ingestor.position import TOLERANCE, Position
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-AT_NOON = Position(replay_id="0a", event_at=NOON)
+MORNING = NOON - timedelta(hours=6)
+AT_NOON = Position(replay_id="0a", event_at=NOON, covered_from=MORNING)
 
 
 def test_no_checkpoint_is_the_earliest() -> None:
@@ -27,6 +29,23 @@ def test_checkpoint_gives_back_what_was_stored() -> None:
     assert positions.of(stored).event_at == NOON
 
 
+def test_position_comes_back_whole_from_its_checkpoint() -> None:
+    assert positions.of(AT_NOON.checkpoint("t", NOON)) == AT_NOON
+
+
+def test_checkpoint_that_does_not_say_is_contiguous_from_its_own_time_on() -> None:
+    stored = Checkpoint(name="t", written_at=NOON, replay_id="0a", event_at=NOON)
+
+    assert positions.of(stored).covered_from == NOON - timedelta(seconds=3)
+
+
+def test_stream_without_a_past_is_contiguous_from_its_first_event_on() -> None:
+    begun = positions.advanced(Position(), b"\x0a", NOON)
+    later = positions.advanced(begun, b"\x0b", NOON + timedelta(hours=1))
+
+    assert begun.covered_from == later.covered_from == NOON - timedelta(seconds=3)
+
+
 def test_healed_checkpoint_is_the_earliest_again() -> None:
     assert positions.of(Checkpoint(name="t", written_at=NOON, heal=True)).after is None
 
@@ -34,13 +53,13 @@ def test_healed_checkpoint_is_the_earliest_again() -> None:
 def test_newer_event_moves_the_position() -> None:
     moved = positions.advanced(AT_NOON, b"\x0b", NOON + timedelta(seconds=1))
 
-    assert moved == Position(replay_id="0b", event_at=NOON + timedelta(seconds=1))
+    assert moved == replace(AT_NOON, replay_id="0b", event_at=NOON + timedelta(seconds=1))
 
 
 def test_slightly_older_event_moves_the_position_and_not_its_time() -> None:
     moved = positions.advanced(AT_NOON, b"\x0b", NOON - TOLERANCE)
 
-    assert moved == Position(replay_id="0b", event_at=NOON)
+    assert moved == replace(AT_NOON, replay_id="0b")
 
 
 def test_event_of_long_before_moves_nothing() -> None:
@@ -68,3 +87,7 @@ def test_time_of_a_position_never_goes_back(steps: list[tuple[bytes, int]]) -> N
         assert after.event_at >= position.event_at
         assert after.replay_id in (position.replay_id, replay_id.hex())
         position = after
+
+
+def test_covered_until_leaves_room_for_what_is_not_visible_yet() -> None:
+    assert positions.covered_until(NOON) == NOON - timedelta(seconds=3)
