@@ -1,0 +1,1 @@
+"""Salesforce's own tools accept deploy/salesforce."""
