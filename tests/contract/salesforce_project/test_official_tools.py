@@ -1,4 +1,4 @@
-"""deploy/salesforce as Salesforce's own library reads it: every file found, converted, and valid by the WSDL's types."""
+"""Salesforce's own library reads all of deploy/salesforce and converts it; every file is valid by the WSDL's types."""
 
 from __future__ import annotations
 
