@@ -12,8 +12,10 @@ from datetime import datetime
 from schemas import versions
 from schemas.events import DeadLetter, OrderStatus, RecordChange, Watermark
 from schemas.mapping import Mapping
+from schemas.versions import Version
+from services.ingestor import inversions, reading
 from services.ingestor import position as positions
-from services.ingestor import reading
+from services.ingestor.inversions import Inversions, Judged
 from services.ingestor.position import Position
 from services.ingestor.reading import Said
 from services.salesforce.pubsub.avro import EventSchema, Undecodable
@@ -30,6 +32,8 @@ class Batch:
     position: after all of it
     newest: by the org's clock, up to when it covers the topic; None when it holds nothing new
     went_back: deliveries of a position long passed; they are written again and move nothing
+    repeated: changes delivered before; inverted, contradicted: records that were marked dirty for their versions
+    unmapped: deliveries of objects that nobody asked for
     """
 
     position: Position
@@ -39,13 +43,35 @@ class Batch:
     letters: list[DeadLetter] = field(default_factory=list)
     deliveries: int = 0
     went_back: int = 0
+    repeated: int = 0
+    inverted: int = 0
+    contradicted: int = 0
+    unmapped: int = 0
     newest: datetime | None = None
 
-    def add(self, said: Said, delivery: Delivery) -> None:
-        self.changes += said.changes
-        self.statuses += said.statuses
+    def add(self, said: Said, judged: Judged, delivery: Delivery) -> None:
+        """What is known to be in the log already is counted, and neither written nor moves anything."""
+        self._count(said, judged)
+        if judged.nothing_new:
+            return
+        self.changes += judged.changes
+        self.statuses += [status for status in said.statuses if status.order_id not in judged.repeated]
         self.holes += said.holes
         self._reach(delivery.replay_id, said.at)
+        self._note(inversions.newest(self.position.newest, said.changes))
+
+    def _count(self, said: Said, judged: Judged) -> None:
+        told_again = self.position.again_until
+        again = {change.record_id for change in said.changes if told_again and change.version <= told_again}
+        self.repeated += len(judged.repeated | again)
+        self.inverted += judged.inverted
+        self.contradicted += judged.contradicted
+        self.unmapped += said.unmapped
+
+    def _note(self, newest: Version | None) -> None:
+        again = self.position.again_until
+        passed = again is not None and newest is not None and newest > again
+        self.position = replace(self.position, newest=newest, again_until=None if passed else again)
 
     def add_undecodable(self, letter: DeadLetter, hole: Watermark | None, delivery: Delivery) -> None:
         """When it happened is not known; what comes after it will move the time on."""
@@ -70,6 +96,7 @@ class Reader:
     salesforce_topic: str
     mapping: Mapping
     schema: GetSchema
+    order: Inversions = field(default_factory=Inversions)
 
     async def read(self, arrived: Iterable[Fetched], start: Position, now: datetime) -> Batch:
         """Raises what fetching a schema raises, but for a schema that Salesforce does not give out."""
@@ -90,7 +117,7 @@ class Reader:
             letter = self._letter(delivery, batch.position, str(error), now)
             batch.add_undecodable(letter, self._hole(delivery, batch.position, received_ms), delivery)
         else:
-            batch.add(said, delivery)
+            batch.add(said, self.order.judge(said.changes), delivery)
 
     def _letter(self, delivery: Delivery, before: Position, why: str, now: datetime) -> DeadLetter:
         return DeadLetter(
@@ -112,8 +139,13 @@ class Reader:
             object=entity,
             basis="hole",
             origin="cdc",
-            hole_id=f"undecodable:{delivery.replay_id.hex()}",
+            hole_id=hole_id(delivery.replay_id.hex(), before.replay_id),
             hole_from=None if before.event_at is None else positions.covered_until(before.event_at),
             hole_to=versions.moment(received_ms),
             reason="undecodable",
         )
+
+
+def hole_id(replay_id: str, before: str | None) -> str:
+    """Of the hole that an undecodable event leaves; where it came without a position, the one before it names it."""
+    return f"undecodable:{replay_id or f'after-{before}'}"

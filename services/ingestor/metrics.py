@@ -45,6 +45,30 @@ class Metrics:
             ["topic"],
             registry=registry,
         )
+        self.repeated = Counter(
+            "ingest_repeated_total",
+            "Changes that Salesforce delivered again; left out where they are known to be in the log.",
+            ["topic"],
+            registry=registry,
+        )
+        self.inverted = Counter(
+            "ingest_inversions_total",
+            "Records marked dirty because their versions ran backward, or one version had two contents.",
+            ["topic", "reason"],
+            registry=registry,
+        )
+        self.unmapped = Counter(
+            "ingest_unmapped_deliveries_total",
+            "Events of objects that are not mapped: a channel carries them too.",
+            ["topic"],
+            registry=registry,
+        )
+        self.parked = Counter(
+            "ingest_parked_total",
+            "Times that a batch in hand waited for a schema that Salesforce did not hand out.",
+            ["topic"],
+            registry=registry,
+        )
         self.commits = Histogram(
             "ingest_commit_seconds",
             "Time from an event's receipt to its commit.",
@@ -88,6 +112,10 @@ class Metrics:
         self.statuses.labels(topic).inc(len(batch.statuses))
         self.dead_letters.labels(topic).inc(len(batch.letters))
         self.went_back.labels(topic).inc(batch.went_back)
+        self.repeated.labels(topic).inc(batch.repeated)
+        self.inverted.labels(topic, "order").inc(batch.inverted)
+        self.inverted.labels(topic, "content").inc(batch.contradicted)
+        self.unmapped.labels(topic).inc(batch.unmapped)
         for change in batch.changes:
             self.changes.labels(change.object, change.kind).inc()
         for hole in batch.holes:

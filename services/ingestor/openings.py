@@ -48,7 +48,9 @@ def healed(salesforce_topic: str, lost: Position, why: str, org_now_ms: int, now
     since = None if lost.event_at is None else covered_until(lost.event_at)
     until = versions.moment(org_now_ms)
     hole = _hole(salesforce_topic, f"replay:{lost.replay_id}", since=since, until=until, reason=why)
-    start = Checkpoint(name=salesforce_topic, written_at=now, covered_from=until, heal=True, reason=why)
+    start = Checkpoint(
+        name=salesforce_topic, written_at=now, covered_from=until, heal=True, reason=why, job=lost.told_again()
+    )
     return _opening(hole, start, now)
 
 

@@ -59,6 +59,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         """Until `stop`. A task that fails for no reason known here ends all of them, and the process."""
         backoff = Backoff(first=0.2, longest=5.0)
         async with asyncio.TaskGroup() as self._group:
+            token = self._group.create_task(self._source.pubsub.keep_token(), name="token")
             while not stop.is_set():
                 try:
                     await self._membership(stop, backoff)
@@ -67,6 +68,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
                     log.warning("Kafka is away", extra={"action": "kafka_away", "why": str(error)})
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), backoff.next())
+            token.cancel()
 
     async def _membership(self, stop: asyncio.Event, backoff: Backoff) -> None:
         consumer = kafka.consumer(

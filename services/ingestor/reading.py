@@ -10,9 +10,9 @@ from datetime import datetime
 
 from schemas import topics, versions
 from schemas.events import OrderStatus, RecordChange, Watermark
-from schemas.mapping import Mapping
+from schemas.mapping import Mapping, ObjectMapping
 from services.salesforce.pubsub import changes, statuses
-from services.salesforce.pubsub.avro import EventSchema, Undecodable
+from services.salesforce.pubsub.avro import EventSchema
 from services.salesforce.pubsub.subscription import Delivery
 
 _EVENTS, _DATA, _CHANGES = "/event/", "/data/", "ChangeEvent"
@@ -20,12 +20,13 @@ _EVENTS, _DATA, _CHANGES = "/event/", "/data/", "ChangeEvent"
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a delivery says, and when it happened."""
+    """What a delivery says, and when it happened. unmapped: of an object that nobody asked for, so it says nothing."""
 
     at: datetime
     changes: tuple[RecordChange, ...] = ()
     statuses: tuple[OrderStatus, ...] = ()
     holes: tuple[Watermark, ...] = ()
+    unmapped: bool = False
 
 
 def object_of(salesforce_topic: str) -> str | None:
@@ -52,8 +53,12 @@ def read(delivery: Delivery, schema: EventSchema, salesforce_topic: str, mapping
     if salesforce_topic.startswith(_EVENTS):
         reported = statuses.from_platform_event(event, mapping.order_status, replay_id)
         return Said(versions.moment(statuses.created_ms(event)), statuses=(reported,))
-    decoded = changes.of_event(event, schema, mapping.objects, replay_id)
-    if any(change.object not in topics.RECORD_TOPICS for change in decoded.changes):
-        raise Undecodable("the object has no topic")
+    decoded = changes.of_event(event, schema, _kept(mapping), replay_id)
     reported_too = tuple(statuses.from_changes(decoded.changes, mapping.order_status))
-    return Said(versions.moment(decoded.committed_ms), decoded.changes, reported_too, decoded.holes)
+    at = versions.moment(decoded.committed_ms)
+    return Said(at, decoded.changes, reported_too, decoded.holes, unmapped=decoded.unmapped)
+
+
+def _kept(mapping: Mapping) -> dict[str, ObjectMapping]:
+    """The mapped objects that have a topic."""
+    return {name: of for name, of in mapping.objects.items() if name in topics.RECORD_TOPICS}

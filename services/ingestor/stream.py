@@ -19,13 +19,15 @@ from schemas.mapping import Mapping
 from services.ingestor import openings, outgoing, reading, watchdog
 from services.ingestor import position as positions
 from services.ingestor.batch import Batch, Reader
+from services.ingestor.inversions import Inversions
 from services.ingestor.marks import Marks
 from services.ingestor.metrics import Metrics
 from services.ingestor.openings import Opening
 from services.ingestor.outgoing import Record
 from services.ingestor.pauses import Pauses
+from services.ingestor.position import Position
 from services.ingestor.settings import StreamSettings
-from services.ingestor.transactions import Abandoned, Transactions
+from services.ingestor.transactions import Transactions
 from services.ingestor.watchdog import Silent
 from services.kernel.clock import Clock
 from services.kernel.errors import Fatal
@@ -41,8 +43,8 @@ log = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.25
 """A subscription that was not refused by then is established: on a quiet topic nothing comes for a minute."""
-_SCHEMA_SECONDS = 20.0
-"""How long a batch waits in memory for a schema that Salesforce does not hand out just now."""
+LONG_LIFE_SECONDS = 10.0
+"""A stream that lived so long was well: the pauses before the next ones begin small again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class Stream:
         self._gate = gate
         self._metrics = source.metrics
         self._reader = Reader(topic, source.mapping, self._schema)
+        self._in_hand = 0
         self._marks = Marks(reading.object_of(topic))
         self._pauses = Pauses()
         self._position = positions.Position()
@@ -74,7 +77,7 @@ class Stream:
 
     async def follow(self, checkpoint: Checkpoint | None) -> Never:
         """Until cancelled. Raises Abandoned, and Fatal past the limit of dead letters."""
-        self._position = positions.of(checkpoint)
+        self._stand_at(positions.of(checkpoint))
         if checkpoint is None:
             await self._first_start()
         while True:
@@ -99,18 +102,28 @@ class Stream:
 
     async def _open(self, opening: Opening) -> None:
         await self._transactions.commit(opening.records)
-        self._position = opening.position
+        self._stand_at(opening.position)
+
+    def _stand_at(self, position: Position) -> None:
+        """Of what lies before a position only its greatest version is known."""
+        self._position = position
+        self._reader = Reader(self._topic, self._source.mapping, self._schema, Inversions(position.newest))
 
     async def _connected(self) -> Never:
         await self._checked_topic()
         pubsub = self._source.pubsub
         async with pubsub.subscribed(self._topic, self._position.after, MOST_CREDIT) as subscription:
+            began = self._source.clock.monotonic()
             settled = asyncio.get_running_loop().call_later(SETTLED_SECONDS, self._gate.open)
             try:
                 while True:
                     await self._next(subscription)
+                    if self._source.clock.monotonic() - began > LONG_LIFE_SECONDS:
+                        self._pauses.reset()
             finally:
                 settled.cancel()
+                self._metrics.overlap.labels(self._topic).inc(subscription.held + self._in_hand)
+                self._in_hand = 0
 
     async def _checked_topic(self) -> None:
         """One call that names a topic we may not read, and fetches the schema before the first event needs it."""
@@ -134,9 +147,10 @@ class Stream:
         )
         received = self._source.clock.monotonic()
         self._gate.open()
-        self._pauses.reset()
+        self._in_hand = sum(len(fetched.deliveries) for fetched in arrived)
         batch = await self._reader.read(arrived, self._position, self._source.clock.now())
         await self._commit(batch)
+        self._in_hand = 0
         if batch.deliveries:
             self._metrics.commits.labels(self._topic).observe(self._source.clock.monotonic() - received)
             await subscription.ask(batch.deliveries)
@@ -144,13 +158,8 @@ class Stream:
     async def _commit(self, batch: Batch) -> None:
         mark = self._marks.due(batch.newest, batch.position, self._source.clock.monotonic())
         records = list(self._records(batch, mark, self._source.clock.now()))
-        if not records:
-            return
-        try:
+        if records:
             await self._transactions.commit(records)
-        except Abandoned:
-            self._metrics.overlap.labels(self._topic).inc(batch.deliveries)
-            raise
         self._position = batch.position
         if mark is not None:
             self._marks.written(mark, self._source.clock.monotonic())
@@ -207,15 +216,18 @@ class Stream:
         await asyncio.sleep(seconds)
 
     async def _schema(self, schema_id: str) -> EventSchema:
-        """A batch in hand waits a while for its schema: to fetch the events again would cost their deliveries."""
-        backoff = Backoff(first=0.1, longest=3.0)
-        give_up = self._source.clock.monotonic() + _SCHEMA_SECONDS
+        """A batch in hand is parked until Salesforce gives out its schema: dropped, its events would have to be
+        delivered again, and no more of them are asked for. Raises SchemaRefused and Undecodable."""
+        parked = Backoff(first=0.1, longest=10.0)
         while True:
             try:
-                return await self._source.schemas.get(schema_id)
+                found = await self._source.schemas.get(schema_id)
             except SchemaRefused:
                 raise
-            except SalesforceError:
-                if self._source.clock.monotonic() > give_up:
-                    raise
-            await asyncio.sleep(backoff.next())
+            except SalesforceError as error:
+                self._metrics.parked.labels(self._topic).inc()
+                self._gate.close(f"{self._topic}: waiting for a schema: {error}")
+                await asyncio.sleep(parked.next())
+            else:
+                self._gate.open()
+                return found

@@ -56,11 +56,13 @@ class Decoded:
     """What one event says.
 
     holes: ranges of the object of which nothing is known, to be written to every partition of its topic
+    unmapped: of an object that is not mapped, as a channel of several objects carries them too
     """
 
     committed_ms: int
     changes: tuple[RecordChange, ...] = ()
     holes: tuple[Watermark, ...] = ()
+    unmapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def of_event(event: Event, schema: EventSchema, objects: Mapping[str, ObjectMapp
     head = header(event)
     mapping = objects.get(head.entity)
     if mapping is None:
-        return Decoded(head.committed_ms)
+        return Decoded(head.committed_ms, unmapped=True)
     try:
         return _decoded(event, head, schema, mapping, replay_id)
     except ValueError as error:

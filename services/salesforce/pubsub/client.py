@@ -1,29 +1,37 @@
 """Pub/Sub over gRPC: topics, schemas, and subscriptions that are given credit event by event.
 
-Every call carries the process's token; a rejected one is replaced before the next call. Nothing is retried here
-but a unary call whose token had just gone bad.
+Every call carries the process's token; a rejected one is replaced before the next call, and an old one before it
+is needed: an open stream asks for none, so the token would expire unnoticed. Nothing is retried here but a unary
+call whose token had just gone bad.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Never
 
 import grpc
 
 from services.salesforce.calls import within
+from services.salesforce.errors import SalesforceError
 from services.salesforce.login import Login, Token
-from services.salesforce.pubsub.errors import AuthRejected, PubSubError
+from services.salesforce.pubsub.errors import AuthRejected, PubSubError, SchemaRefused, TopicRefused
 from services.salesforce.pubsub.generated import pubsub_api_pb2 as pb
 from services.salesforce.pubsub.generated import pubsub_api_pb2_grpc as pb_grpc
 from services.salesforce.pubsub.org_clock import OrgClock
 from services.salesforce.pubsub.subscription import Subscription, failure_of
 from services.salesforce.settings import SalesforceSettings
 
+log = logging.getLogger(__name__)
+
 UNARY_SECONDS = 10.0
 LOGIN_SECONDS = 20.0
+_LOOKS = 10
+"""Looks at a token in its lifetime: it is renewed at most a tenth late."""
 _LARGEST_RESPONSE = 8 * 1024 * 1024
 """Salesforce keeps a response to about 3 MB; past gRPC's own limit of 4 MB the stream would be reset."""
 
@@ -38,9 +46,10 @@ class Topic:
 class PubSub:
     """One channel to the org, for any number of streams and calls."""
 
-    def __init__(self, channel: grpc.aio.Channel, login: Login, org_clock: OrgClock) -> None:
+    def __init__(self, channel: grpc.aio.Channel, login: Login, org_clock: OrgClock, token_seconds: float) -> None:
         self._stub: Any = pb_grpc.PubSubStub(channel)  # type: ignore[no-untyped-call]
         self._login = login
+        self._look_seconds = token_seconds / _LOOKS
         self._rejected: Token | None = None
         self._seen: Token | None = None
         self.org_clock = org_clock
@@ -51,9 +60,24 @@ class PubSub:
         return Topic(info.topic_name, info.schema_id, info.can_subscribe)
 
     async def schema(self, schema_id: str) -> str:
-        """A schema's JSON. Raises PubSubError by kind, and what a login raises."""
-        info = await self._unary(self._stub.GetSchema, pb.SchemaRequest(schema_id=schema_id))
+        """A schema's JSON. Raises SchemaRefused where asking again will not help, else PubSubError by kind, and what a
+        login raises."""
+        try:
+            info = await self._unary(self._stub.GetSchema, pb.SchemaRequest(schema_id=schema_id))
+        except PubSubError as error:
+            if isinstance(error, TopicRefused) or error.code == "INVALID_ARGUMENT":  # by status, without a code
+                raise SchemaRefused(error.code, str(error)) from error
+            raise
         return str(info.schema_json)
+
+    async def keep_token(self) -> Never:
+        """Have a token that is young enough and know the org's time, until cancelled. What fails is tried again."""
+        while True:
+            try:
+                await self._token()
+            except SalesforceError as error:
+                log.warning("no token", extra={"action": "no_token", "why": str(error)})
+            await asyncio.sleep(self._look_seconds)
 
     @asynccontextmanager
     async def subscribed(self, topic: str, after: bytes | None, credit: int) -> AsyncIterator[Subscription]:
@@ -125,7 +149,7 @@ _OPTIONS = (
 async def opened(settings: SalesforceSettings, login: Login, org_clock: OrgClock) -> AsyncIterator[PubSub]:
     """The process's Pub/Sub client; connects when first used."""
     async with _channel(settings) as channel:
-        yield PubSub(channel, login, org_clock)
+        yield PubSub(channel, login, org_clock, settings.salesforce_token_seconds)
 
 
 def _channel(settings: SalesforceSettings) -> grpc.aio.Channel:

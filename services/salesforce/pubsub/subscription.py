@@ -53,6 +53,8 @@ class Subscription:
         self._ended = ended
         self._org_now_ms = org_now_ms
         self._arrived: asyncio.Queue[Fetched | PubSubError] = asyncio.Queue(_HELD)
+        self.held = 0
+        """Events that have come and were not received yet: when the stream is closed they came for nothing."""
         self._reader = asyncio.create_task(self._read(), name=f"subscription {topic}")
         self._reader.add_done_callback(self._died)
 
@@ -68,6 +70,7 @@ class Subscription:
                 self._arrived.put_nowait(after)
                 break
             found.append(after)
+        self.held -= sum(len(fetched.deliveries) for fetched in found)
         return found
 
     async def ask(self, events: int, **start: Any) -> None:
@@ -92,6 +95,7 @@ class Subscription:
     async def _read(self) -> None:
         try:
             while (response := await self._call.read()) is not grpc.aio.EOF:
+                self.held += len(response.events)
                 await self._arrived.put(_fetched(response, self._org_now_ms()))
             error: PubSubError = Interrupted("OK", "the service ended the stream")
         except grpc.aio.AioRpcError as failure:

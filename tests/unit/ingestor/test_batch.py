@@ -75,7 +75,13 @@ async def test_changes_keep_their_order_and_the_last_gives_the_position() -> Non
         (IDS[0], "update"),
         (IDS[1], "delete"),
     ]
-    assert batch.position == replace(START, replay_id="04", event_at=versions.moment(COMMIT_MS + 4))
+    assert batch.position == replace(
+        START,
+        replay_id="04",
+        event_at=versions.moment(COMMIT_MS + 4),
+        covered_from=batch.position.covered_from,
+        newest=batch.changes[-1].version,
+    )
     assert batch.deliveries == 3
     assert batch.newest == versions.moment(COMMIT_MS + 4)
 
@@ -158,4 +164,75 @@ async def test_service_that_repeats_itself_is_noticed_and_moves_nothing() -> Non
 
     batch = await reader(PRODUCT).read([fetched(made(PRODUCT, 2, "DELETE", IDS[0]))], ahead, NOW)
 
-    assert (batch.position, batch.went_back, len(batch.changes)) == (ahead, 1, 1)
+    assert batch.position == replace(ahead, newest=batch.changes[0].version)
+    assert (batch.went_back, len(batch.changes)) == (1, 1)
+
+
+async def test_delivery_of_what_is_in_the_log_is_left_out_and_leaves_the_position() -> None:
+    first, second = made(PRODUCT, 2, "CREATE", IDS[0], Name="a"), made(PRODUCT, 3, "CREATE", IDS[1], Name="b")
+    of = reader(PRODUCT)
+    before = await of.read([fetched(first, second)], START, NOW)
+
+    again = await of.read([fetched(replace(first, replay_id=b"\x02"))], before.position, NOW)
+
+    assert (again.changes, again.repeated, again.deliveries) == ([], 1, 1)
+    assert again.position == before.position
+
+
+async def test_status_of_a_change_delivered_again_is_not_told_again() -> None:
+    order = made(ORDER, 2, "CREATE", "801000000000001AAA", Status="Draft", AccountId="001000000000001AAA")
+    of = reader(ORDER, topic="/data/OrderChangeEvent")
+
+    batch = await of.read([fetched(order, order)], START, NOW)
+
+    assert (len(batch.changes), len(batch.statuses), batch.repeated) == (1, 1, 1)
+
+
+async def test_what_a_healed_stream_tells_again_is_written_counted_and_moves_on() -> None:
+    told = [made(PRODUCT, n, "CREATE", IDS[n % 3], Name="a") for n in (2, 3, 4)]
+    known = await reader(PRODUCT).read([fetched(*told[:2])], START, NOW)
+    healed = Position(again_until=known.position.newest)
+
+    batch = await reader(PRODUCT).read([fetched(*told)], healed, NOW)
+
+    assert (len(batch.changes), batch.repeated, batch.inverted) == (3, 2, 0)
+    assert batch.position.replay_id == "04"
+    assert batch.position.again_until is None
+
+
+async def test_record_whose_versions_run_backward_is_marked_in_the_same_batch() -> None:
+    batch = await reader(PRODUCT).read(
+        [fetched(made(PRODUCT, 5, "CREATE", IDS[0], Name="a"), made(PRODUCT, 4, "UPDATE", IDS[0], Name="b"))],
+        START,
+        NOW,
+    )
+
+    newest = batch.changes[0].version
+    assert [(c.kind, c.version == newest) for c in batch.changes] == [
+        ("create", True),
+        ("update", False),
+        ("dirty", True),
+    ]
+    assert (batch.inverted, batch.position.replay_id, batch.position.newest) == (1, "04", newest)
+
+
+async def test_event_of_an_object_that_is_not_mapped_says_nothing_and_moves_on() -> None:
+    contact = schema("Contact", {"Name": "string"})
+
+    batch = await reader(contact, topic="/data/ChangeEvents").read(
+        [fetched(made(contact, 2, "CREATE", "003000000000001AAA", Name="a"))], START, NOW
+    )
+
+    assert (batch.changes, batch.letters, batch.unmapped) == ([], [], 1)
+    assert batch.position.replay_id == "02"
+
+
+async def test_undecodable_events_without_a_position_have_holes_of_their_own() -> None:
+    broken = Delivery(b"", PRODUCT.id, b"\xff")
+
+    holes = [
+        (await reader(PRODUCT).read([fetched(broken)], replace(START, replay_id=at), NOW)).holes[0].hole_id
+        for at in ("01", "02")
+    ]
+
+    assert holes == ["undecodable:after-01", "undecodable:after-02"]
