@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from sandbox.salesforce.errors import Refused, not_found
-from sandbox.salesforce.rest import collections, composite, describe, query, records, replication
+from sandbox.salesforce.rest import collections, composite, describe, query, records, replication, tooling
 from sandbox.salesforce.rest.call import Call, Reply, refusal
 
 _Handler = Callable[..., Reply]
@@ -25,6 +25,7 @@ class Resources:
                 ("GET", "/queryAll", lambda call: query.query(call, cursors, with_deleted=True)),
                 ("GET", "/query/{locator}", lambda call, locator: query.more(call, cursors, locator)),
                 ("GET", "/queryAll/{locator}", lambda call, locator: query.more(call, cursors, locator)),
+                ("GET", "/tooling/query", tooling.query),
                 ("POST", "/composite", lambda call: composite.composite(call, self.dispatch)),
                 ("POST", "/composite/sobjects", collections.create_many),
                 ("PATCH", "/composite/sobjects", collections.update_many),
