@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.journal import JournalError
 from sandbox.salesforce.org import Behaviour
 from sandbox.salesforce.serve import Options, serve
+from sandbox.salesforce.usage import Allowances
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--client-id", help="of a new org's connected app; made up where it is not given")
     add("--client-secret", help="likewise")
     add("--daily-api-calls", type=int, default=100_000, help="the org's daily API allowance")
+    add("--daily-events", type=int, default=50_000, help="how many events may be delivered in a day")
+    add("--faults", type=Path, help="a JSON file with the faults that are armed from the start")
     add("--keepalive", type=float, default=60.0, help="seconds until a quiet stream gets an empty answer")
     add("--zero-credit", type=float, default=60.0, help="seconds until a stream without credit is closed")
     add("--bulk-delay", type=float, default=0.2, help="seconds a query job stays in each state before it is complete")
@@ -71,9 +75,10 @@ def parse(argv: Sequence[str]) -> Options:
             whole_seconds=args.commit_times == "s",
             keepalive_s=args.keepalive,
             zero_credit_s=args.zero_credit,
-            daily_api_calls=args.daily_api_calls,
             bulk_delay_s=args.bulk_delay,
         ),
+        allowances=Allowances(daily_api_calls=args.daily_api_calls, daily_delivered_events=args.daily_events),
+        faults=args.faults,
     )
 
 
@@ -83,7 +88,7 @@ def main() -> int:
     code = 0
     try:
         asyncio.run(serve(options))
-    except* (JournalError, OSError) as group:
+    except* (JournalError, OSError, Refused) as group:
         for error in group.exceptions:
             logging.getLogger("sandbox.salesforce").error("%s", error)
         code = 1

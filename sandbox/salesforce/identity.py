@@ -1,4 +1,4 @@
-"""Who the org is and who may log in: ids, client credentials and keys, made once and kept under the state directory."""
+"""Who the org is and who may log in: ids, credentials and keys, made once and kept under the state directory."""
 
 import os
 import secrets
@@ -20,6 +20,9 @@ class Identity(msgspec.Struct, frozen=True):
     client_id: str
     client_secret: str
     token_key: str  # hex; signs access tokens, so they stay good over a restart
+    password: str = ""
+    security_token: str = ""  # behind the password, where a login comes from an unknown network
+    refresh_token: str = ""
 
 
 def load_or_create(state_dir: Path, client_id: str | None = None, client_secret: str | None = None) -> Identity:
@@ -29,7 +32,8 @@ def load_or_create(state_dir: Path, client_id: str | None = None, client_secret:
     """
     path = state_dir / "identity.json"
     if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=Identity)
+        known = msgspec.json.decode(path.read_bytes(), type=Identity)
+        return known if known.password else _kept(path, _with_secrets(known))
     identity = Identity(
         org_id=ids.make("00D", 62**8 + secrets.randbelow(62**8)),
         user_id=ids.make("005", 1),
@@ -38,6 +42,20 @@ def load_or_create(state_dir: Path, client_id: str | None = None, client_secret:
         client_secret=client_secret or secrets.token_hex(32).upper(),
         token_key=secrets.token_hex(32),
     )
+    return _kept(path, _with_secrets(identity))
+
+
+def _with_secrets(identity: Identity) -> Identity:
+    """With a password and the tokens beside it; an org from before they were kept gets them too."""
+    return msgspec.structs.replace(
+        identity,
+        password=secrets.token_urlsafe(12),
+        security_token=secrets.token_hex(12),
+        refresh_token="5Aep861" + secrets.token_urlsafe(60),
+    )
+
+
+def _kept(path: Path, identity: Identity) -> Identity:
     write_private(path, msgspec.json.format(msgspec.json.encode(identity)))
     return identity
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from sandbox.salesforce.faults.board import Board
 from sandbox.salesforce.identity import Identity
 from sandbox.salesforce.org import Org
+from sandbox.salesforce.pubsub.gate import Gate
 from sandbox.salesforce.sessions import Sessions
 from sandbox.salesforce.switch import Switch
 from sandbox.salesforce.usage import Usage
@@ -29,3 +31,5 @@ class Instance:
     switch: Switch
     state_dir: Path
     spawn: Spawn
+    gate: Gate
+    faults: Board = field(default_factory=Board)

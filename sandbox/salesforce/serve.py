@@ -20,15 +20,17 @@ from sandbox.salesforce import identity, tls
 from sandbox.salesforce.bulk_jobs import BulkJobs
 from sandbox.salesforce.clock import Clock
 from sandbox.salesforce.control.app import make_app as make_control
+from sandbox.salesforce.faults import catalog
 from sandbox.salesforce.identity import write_private
 from sandbox.salesforce.instance import API_VERSION, Instance, Spawn
 from sandbox.salesforce.org import Behaviour, Org, open_org
+from sandbox.salesforce.pubsub.gate import Gate
 from sandbox.salesforce.pubsub.server import start as start_grpc
 from sandbox.salesforce.rest.app import make_app as make_rest
 from sandbox.salesforce.seed.plant import Planter
 from sandbox.salesforce.sessions import Sessions
 from sandbox.salesforce.switch import Switch
-from sandbox.salesforce.usage import Usage
+from sandbox.salesforce.usage import Allowances, Usage
 
 _log = logging.getLogger("sandbox.salesforce")
 _USAGE = "usage.json"
@@ -53,6 +55,8 @@ class Options:
     client_id: str | None
     client_secret: str | None
     behaviour: Behaviour
+    allowances: Allowances
+    faults: Path | None
 
 
 async def serve(options: Options) -> None:
@@ -111,12 +115,15 @@ async def _open(options: Options, stack: AsyncExitStack, spawn: Spawn) -> tuple[
         identity=who,
         login_key=_public_key(key_file),
         sessions=Sessions(who.org_id, bytes.fromhex(who.token_key), clock, options.behaviour.session_s),
-        usage=Usage(clock, options.behaviour.daily_api_calls),
+        usage=Usage(clock, options.allowances),
         switch=Switch(),
         state_dir=options.state_dir,
         spawn=spawn,
+        gate=Gate(),
     )
     instance.usage.load(options.state_dir / _USAGE)
+    for fault in [] if options.faults is None else catalog.read(options.faults.read_bytes()):
+        instance.faults.arm(fault)
     http, https = await _serve_http(instance, options, files, stack)
     control_port = await _serve_control(instance, options, stack)
     grpc_port, grpc_tls_port = await _serve_grpc(instance, options, files, stack)
@@ -140,6 +147,9 @@ def _ready(who: identity.Identity, host: str, ports: tuple[int, ...], ca: Path, 
         "client_id": who.client_id,
         "client_secret": who.client_secret,
         "username": who.username,
+        "password": who.password,
+        "security_token": who.security_token,
+        "refresh_token": who.refresh_token,
         "private_key_file": str(key.resolve()),
         "org_id": who.org_id,
         "api_version": API_VERSION,
@@ -150,10 +160,8 @@ async def _serve_http(
     instance: Instance, options: Options, files: tls.TlsFiles, stack: AsyncExitStack
 ) -> tuple[int, int]:
     runner = await _runner(make_rest(instance, BulkJobs(instance)), stack)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(files.certificate, files.key)
     await web.TCPSite(runner, options.host, options.http_port).start()
-    await web.TCPSite(runner, options.host, options.https_port, ssl_context=context).start()
+    await web.TCPSite(runner, options.host, options.https_port, ssl_context=_server_tls(files)).start()
     http, https = (address[1] for address in runner.addresses)
     return http, https
 
@@ -175,9 +183,19 @@ async def _serve_grpc(
     instance: Instance, options: Options, files: tls.TlsFiles, stack: AsyncExitStack
 ) -> tuple[int, int]:
     server: grpc.aio.Server
-    server, plain, secure = await start_grpc(instance, options.host, options.grpc_port, options.grpc_tls_port, files)
+    server, instance.gate.upstream_port = await start_grpc(instance)
     stack.push_async_callback(server.stop, _GRACE_S)
-    return plain, secure
+    context = _server_tls(files)
+    context.set_alpn_protocols(["h2"])
+    gate = instance.gate
+    plain = await stack.enter_async_context(gate.listening(options.host, options.grpc_port))
+    return plain, await stack.enter_async_context(gate.listening(options.host, options.grpc_tls_port, context))
+
+
+def _server_tls(files: tls.TlsFiles) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.key)
+    return context
 
 
 def _public_key(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -39,13 +40,24 @@ class Rolling:
         self._total = sum(count for _, count in minutes)
 
 
+class Allowances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the org may use, in rolling spans."""
+
+    daily_api_calls: Annotated[int, msgspec.Meta(ge=0)] = 100_000
+    daily_query_jobs: Annotated[int, msgspec.Meta(ge=0)] = 10_000
+    daily_result_mb: Annotated[int, msgspec.Meta(ge=0)] = 976_562
+    daily_delivered_events: Annotated[int, msgspec.Meta(ge=0)] = 50_000
+    hourly_published_events: Annotated[int, msgspec.Meta(ge=0)] = 250_000
+
+
 class Usage:
     """The counters of one org.  Those of rolling spans are the org's, the others this process's."""
 
-    def __init__(self, clock: Clock, daily_api_calls: int) -> None:
-        self.daily_api_calls = daily_api_calls
+    def __init__(self, clock: Clock, allowances: Allowances) -> None:
+        self.allowances = allowances
         self.api_calls = Rolling(clock, _DAY)
         self.query_jobs = Rolling(clock, _DAY)
+        self.result_bytes = Rolling(clock, _DAY)
         self.delivered_events = Rolling(clock, _DAY)
         self.published_events = Rolling(clock, _HOUR)
         self.calls_by_route: Counter[str] = Counter()
@@ -53,7 +65,11 @@ class Usage:
         self.streams_by_topic: Counter[str] = Counter()
 
     def exhausted(self) -> bool:
-        return self.api_calls.total() >= self.daily_api_calls
+        return self.api_calls.total() >= self.allowances.daily_api_calls
+
+    def deliveries_left(self) -> int:
+        """How many events the day's allowance still has."""
+        return max(0, self.allowances.daily_delivered_events - self.delivered_events.total())
 
     def count_call(self, route: str) -> None:
         self.api_calls.add()
@@ -65,10 +81,10 @@ class Usage:
 
     def limit_info(self) -> str:
         """The value of the Sforce-Limit-Info header."""
-        return f"api-usage={self.api_calls.total()}/{self.daily_api_calls}"
+        return f"api-usage={self.api_calls.total()}/{self.allowances.daily_api_calls}"
 
     def _spans(self) -> dict[str, Rolling]:
-        names = ("api_calls", "query_jobs", "delivered_events", "published_events")
+        names = ("api_calls", "query_jobs", "result_bytes", "delivered_events", "published_events")
         return {name: getattr(self, name) for name in names}
 
     def saved(self) -> bytes:

@@ -10,6 +10,7 @@ from aiohttp import web
 from sandbox.salesforce.commit import Caller
 from sandbox.salesforce.control import views
 from sandbox.salesforce.errors import Refused, not_found
+from sandbox.salesforce.faults import routes as fault_routes
 from sandbox.salesforce.instance import API_VERSION, Instance
 from sandbox.salesforce.objects import ORDER, PRICEBOOK_ENTRY
 from sandbox.salesforce.rest.answers import INSTANCE
@@ -17,6 +18,7 @@ from sandbox.salesforce.rest.records import find_id, find_object, read_fields
 from sandbox.salesforce.schema import SObject, Value
 from sandbox.salesforce.seed.plant import PORTAL_BOOK
 from sandbox.salesforce.transaction import Transaction
+from sandbox.salesforce.usage import Allowances
 from sandbox.salesforce.values import parse
 
 _PAGE = Path(__file__).with_name("page.html")
@@ -43,6 +45,9 @@ def make_app(instance: Instance) -> web.Application:
     app.router.add_post("/price", _price)
     app.router.add_post("/orders/{id}/status", _status)
     app.router.add_post("/switch", _switch)
+    app.router.add_get("/allowances", _allowances)
+    app.router.add_post("/allowances", _allow)
+    fault_routes.add_routes(app)
     return app
 
 
@@ -219,3 +224,17 @@ async def _switch(request: web.Request) -> web.Response:
         raise Refused("INVALID_INPUT", 'salesforce must be "on" or "off"')
     instance.switch.set(on=body["salesforce"] == "on")
     return _json(views.state(instance))
+
+
+async def _allowances(request: web.Request) -> web.Response:
+    return _json(request.app[INSTANCE].usage.allowances)
+
+
+async def _allow(request: web.Request) -> web.Response:
+    """Sets the named allowances, for example {"daily_delivered_events": 100}; the others stay."""
+    usage, body = request.app[INSTANCE].usage, await _body(request)
+    try:
+        usage.allowances = msgspec.convert(msgspec.to_builtins(usage.allowances) | body, Allowances)
+    except msgspec.ValidationError as error:
+        raise Refused("INVALID_INPUT", str(error)) from None
+    return _json(usage.allowances)

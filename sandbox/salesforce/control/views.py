@@ -23,7 +23,7 @@ def state(instance: Instance) -> dict[str, Any]:
         "api_version": API_VERSION,
         "now": rest_time(org.clock.now_ms()),
         "rest_calls": dict(usage.calls_by_route),
-        "daily_api_calls": {"max": usage.daily_api_calls, "used": usage.api_calls.total()},
+        "daily_api_calls": {"max": usage.allowances.daily_api_calls, "used": usage.api_calls.total()},
         "bulk_jobs": usage.query_jobs.total(),
         "published_events": {name: topic.published for name, topic in org.bus.topics.items()},
         "delivered_events": dict(usage.delivered_by_topic),

@@ -1,20 +1,18 @@
-"""The gRPC service on a plain and a TLS port."""
+"""The gRPC service, behind the gate that clients connect to."""
 
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import grpc
 import grpc.aio
+import msgspec
 
 from sandbox.salesforce.generated import pubsub_api_pb2 as pb
 from sandbox.salesforce.generated import pubsub_api_pb2_grpc as pb_grpc
 from sandbox.salesforce.instance import Instance
-from sandbox.salesforce.pubsub.faults import Fault, bad_request, check_caller, end_with
+from sandbox.salesforce.pubsub.faults import Fault, admit, bad_request, check_caller, end_with
 from sandbox.salesforce.pubsub.publishing import publish
 from sandbox.salesforce.pubsub.subscription import Subscription, find_topic
-from sandbox.salesforce.tls import TlsFiles
 
 
 class PubSub(pb_grpc.PubSubServicer):
@@ -28,15 +26,18 @@ class PubSub(pb_grpc.PubSubServicer):
         # libraries then report INTERNAL in place of the refusal.
         first = await anext(aiter(request_iterator), None)
         try:
-            check_caller(self._instance, context)
-            if first is not None:
+            if first is None:
+                check_caller(self._instance, context)
+            else:
+                custom = first.replay_preset == pb.ReplayPreset.CUSTOM
+                await admit(self._instance, context, "Subscribe", first.topic_name, from_replay_id=custom)
                 await Subscription(self._instance, request_iterator, context).run(first)
         except Fault as fault:
             await end_with(context, "Subscribe", fault)
 
     async def GetTopic(self, request: Any, context: Any) -> Any:
         try:
-            check_caller(self._instance, context)
+            await admit(self._instance, context, "GetTopic", request.topic_name)
             topic = find_topic(self._instance, request.topic_name)
         except Fault as fault:
             await end_with(context, "GetTopic", fault)
@@ -51,7 +52,8 @@ class PubSub(pb_grpc.PubSubServicer):
 
     async def GetSchema(self, request: Any, context: Any) -> Any:
         try:
-            check_caller(self._instance, context)
+            name = record_name(self._instance.org.publisher.schemas.get(request.schema_id))
+            await admit(self._instance, context, "GetSchema", name)
             text = self._schema(request.schema_id)
         except Fault as fault:
             await end_with(context, "GetSchema", fault)
@@ -67,7 +69,7 @@ class PubSub(pb_grpc.PubSubServicer):
 
     async def Publish(self, request: Any, context: Any) -> Any:
         try:
-            check_caller(self._instance, context)
+            await admit(self._instance, context, "Publish", request.topic_name)
             return publish(self._instance, request)
         except Fault as fault:
             await end_with(context, "Publish", fault)
@@ -76,8 +78,8 @@ class PubSub(pb_grpc.PubSubServicer):
         topic = ""
         try:
             async for request in request_iterator:
-                check_caller(self._instance, context)
                 topic = topic or request.topic_name
+                await admit(self._instance, context, "PublishStream", topic)
                 if request.topic_name and request.topic_name != topic:
                     raise bad_request("publish.topic.mismatch", "The topic name differs from the first request's.")
                 request.topic_name = topic
@@ -86,27 +88,21 @@ class PubSub(pb_grpc.PubSubServicer):
             await end_with(context, "PublishStream", fault)
 
 
-async def start(
-    instance: Instance, host: str, port: int, tls_port: int, files: TlsFiles
-) -> tuple[grpc.aio.Server, int, int]:
-    """The running server and the ports it got.  Raises OSError for one in use."""
+def record_name(schema: str | None) -> str:
+    """The name a schema gives its record; empty for no schema."""
+    return "" if schema is None else str(msgspec.json.decode(schema)["name"])
+
+
+async def start(instance: Instance) -> tuple[grpc.aio.Server, int]:
+    """The running server, for this machine only, and its port."""
     server = grpc.aio.server(
         options=[
-            ("grpc.so_reuseport", 0),  # a port in use is an error, not shared
+            ("grpc.so_reuseport", 0),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
     )
     pb_grpc.add_PubSubServicer_to_server(PubSub(instance), server)  # type: ignore[no-untyped-call]
-    credentials = grpc.ssl_server_credentials([(_read(files.key), _read(files.certificate))])
-    try:
-        plain = server.add_insecure_port(f"{host}:{port}")
-        secure = server.add_secure_port(f"{host}:{tls_port}", credentials)
-    except RuntimeError as error:
-        raise OSError(f"gRPC port {port} or {tls_port} on {host} cannot be bound: {error}") from error
+    port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    return server, plain, secure
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes()
+    return server, port

@@ -16,7 +16,8 @@ from sandbox.salesforce import replay
 from sandbox.salesforce.eventbus import StoredEvent, Topic
 from sandbox.salesforce.generated import pubsub_api_pb2 as pb
 from sandbox.salesforce.instance import Instance
-from sandbox.salesforce.pubsub.faults import Fault, bad_request, unavailable
+from sandbox.salesforce.pubsub.faults import Fault, bad_request, corrupted, of_code, unavailable
+from sandbox.salesforce.pubsub.troubled import Troubled
 
 MAX_CREDIT = 100
 _MAX_ANSWER_BYTES = 3 * 1024 * 1024
@@ -40,14 +41,19 @@ class Subscription:
         topic = find_topic(self._instance, first.topic_name)
         position = _start(self._instance, topic, first)
         self._add_credit(first)
+        self._troubled = Troubled(self._instance, self._context, topic.name, self._rpc_id, self._wake)
+        if self._instance.usage.deliveries_left() == 0:
+            raise of_code("subscription.limit.exceeded")
         reader = asyncio.create_task(self._read(topic), name=f"subscribe-requests-{self._rpc_id}")
         topic.watch(self._wake)
         self._instance.switch.watch(self._wake)
+        self._instance.faults.watch(self._wake)
         self._instance.usage.streams_by_topic[topic.name] += 1
         try:
             await self._deliver(topic, position)
         finally:
             self._instance.usage.streams_by_topic[topic.name] -= 1
+            self._instance.faults.unwatch(self._wake)
             self._instance.switch.unwatch(self._wake)
             topic.unwatch(self._wake)
             reader.cancel()
@@ -76,22 +82,40 @@ class Subscription:
         self._wake.set()
 
     async def _deliver(self, topic: Topic, position: int) -> None:
+        repeating = False
         while True:
             self._wake.clear()
             if not self._instance.switch.on:
                 raise unavailable()
             if self._fault is not None:
                 raise self._fault
+            if await self._troubled.ended():
+                return
             if events := _batch(topic, position, self._credit):
-                position = events[-1].number
-                await self._send(topic, events, position)
+                events = self._allowed(events)
+                await self._send(topic, events, events[-1].number)
+                repeating = not repeating and self._troubled.repeats()
+                position = position if repeating else events[-1].number
             elif self._half_closed:
                 return
             elif not await self._wait():
                 if self._credit == 0:
                     return
                 position = self._instance.org.refresh_tip(topic)
-                await self._send(topic, [], position)
+                await self._keep_alive(topic, position)
+
+    def _allowed(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        """What may be delivered now.  Raises Fault when the day's allowance is spent."""
+        left = self._instance.usage.deliveries_left()
+        if left == 0:
+            raise of_code("subscription.limit.exceeded")
+        return events[: min(left, self._troubled.most())]
+
+    async def _keep_alive(self, topic: Topic, position: int) -> None:
+        if self._troubled.keepalive_withheld():
+            self._answered = asyncio.get_running_loop().time()
+        else:
+            await self._send(topic, [], position)
 
     async def _wait(self) -> bool:
         """False when the time for a keepalive, or the patience with a client without credit, has run out.
@@ -99,7 +123,7 @@ class Subscription:
         Both count from the last answer: a client that keeps asking does not put them off.
         """
         behaviour = self._instance.org.behaviour
-        span = behaviour.keepalive_s if self._credit else behaviour.zero_credit_s
+        span = behaviour.keepalive_s if self._credit else self._troubled.patience(behaviour.zero_credit_s)
         try:
             async with asyncio.timeout_at(self._answered + span):
                 await self._wake.wait()
@@ -110,14 +134,15 @@ class Subscription:
     async def _send(self, topic: Topic, events: list[StoredEvent], latest: int) -> None:
         self._credit -= len(events)
         answer = pb.FetchResponse(
-            events=[_consumer_event(event) for event in events],
-            latest_replay_id=replay.encode(latest),
+            events=[self._troubled.event(event, replay.encode(event.number)) for event in events],
+            latest_replay_id=self._troubled.latest(replay.encode(latest), has_events=bool(events)),
             rpc_id=self._rpc_id,
             pending_num_requested=self._credit,
         )
         await self._context.write(answer)
         self._answered = asyncio.get_running_loop().time()
         if events:
+            self._troubled.delivered += len(events)
             self._instance.usage.count_delivery(topic.name, len(events))
 
 
@@ -144,10 +169,7 @@ def _start(instance: Instance, topic: Topic, first: Any) -> int:
         )
     number = replay.decode(first.replay_id)
     if number is None or not topic.knows(number):
-        raise bad_request(
-            "subscription.fetch.replayid.corrupted",
-            "The replay id could not be found or is corrupted. Subscribe with another replay id or preset.",
-        )
+        raise corrupted()
     return number
 
 
@@ -162,8 +184,3 @@ def _batch(topic: Topic, position: int, credit: int) -> list[StoredEvent]:
         if size > _MAX_ANSWER_BYTES and index:
             return events[:index]
     return events
-
-
-def _consumer_event(event: StoredEvent) -> Any:
-    inner = pb.ProducerEvent(id=event.id, schema_id=event.schema_id, payload=event.payload)
-    return pb.ConsumerEvent(event=inner, replay_id=replay.encode(event.number))

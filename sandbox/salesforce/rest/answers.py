@@ -28,6 +28,11 @@ def json_response(instance: Instance, status: int, body: Any, headers: Mapping[s
     return answer(instance, status, _encoder.encode(body), "application/json", headers)
 
 
+def bearer(request: web.Request) -> str:
+    """The token a call came with; the older word for it is still taken."""
+    return request.headers.get("Authorization", "").removeprefix("Bearer ").removeprefix("OAuth ")
+
+
 @web.middleware
 async def while_on(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -11,7 +11,7 @@ from sandbox.salesforce.commit import Caller
 from sandbox.salesforce.errors import Refused, not_found
 from sandbox.salesforce.instance import API_VERSION, OLDEST_VERSION, Instance
 from sandbox.salesforce.rest import describe
-from sandbox.salesforce.rest.answers import INSTANCE, answer, json_response
+from sandbox.salesforce.rest.answers import INSTANCE, answer, bearer, json_response
 from sandbox.salesforce.rest.call import Call, own_transaction, refusal
 from sandbox.salesforce.rest.resources import Resources
 
@@ -58,8 +58,7 @@ def admit(instance: Instance, request: web.Request) -> str:
         raise not_found()
     if float(version) < OLDEST_VERSION:
         raise Refused("UNSUPPORTED_API_VERSION", "The API version is retired.", status=410)
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ").removeprefix("OAuth ")
-    if not instance.sessions.valid(token):
+    if not instance.sessions.valid(bearer(request)):
         raise _INVALID_SESSION
     if instance.usage.exhausted():
         raise _LIMIT

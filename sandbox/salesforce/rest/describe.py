@@ -56,13 +56,13 @@ def limits(call: Call) -> Reply:
 
 def limit_table(instance: Instance) -> dict[str, dict[str, int]]:
     """Each allowance of the org and what is left of it."""
-    usage = instance.usage
+    usage, most = instance.usage, instance.usage.allowances
     used = {
-        "DailyApiRequests": (usage.daily_api_calls, usage.api_calls.total()),
-        "DailyBulkV2QueryJobs": (10_000, usage.query_jobs.total()),
-        "DailyDeliveredPlatformEvents": (50_000, usage.delivered_events.total()),
-        "HourlyPublishedPlatformEvents": (250_000, usage.published_events.total()),
-        "DailyBulkV2QueryFileStorageMB": (976_562, 0),
+        "DailyApiRequests": (most.daily_api_calls, usage.api_calls.total()),
+        "DailyBulkV2QueryJobs": (most.daily_query_jobs, usage.query_jobs.total()),
+        "DailyDeliveredPlatformEvents": (most.daily_delivered_events, usage.delivered_events.total()),
+        "HourlyPublishedPlatformEvents": (most.hourly_published_events, usage.published_events.total()),
+        "DailyBulkV2QueryFileStorageMB": (most.daily_result_mb, usage.result_bytes.total() >> 20),
         "DailyBulkApiBatches": (15_000, 0),
         "DailyAsyncApexExecutions": (250_000, 0),
         "DataStorageMB": (10_240, 0),
@@ -70,7 +70,7 @@ def limit_table(instance: Instance) -> dict[str, dict[str, int]]:
         "DailyStreamingApiEvents": (200_000, 0),
         "MonthlyPlatformEventsUsageEntitlement": (1_500_000, 0),
     }
-    return {name: {"Max": most, "Remaining": max(0, most - spent)} for name, (most, spent) in used.items()}
+    return {name: {"Max": top, "Remaining": max(0, top - spent)} for name, (top, spent) in used.items()}
 
 
 def _summary(obj: SObject, base: str) -> dict[str, Any]:

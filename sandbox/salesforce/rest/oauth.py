@@ -1,4 +1,4 @@
-"""Login: JWT bearer, client credentials, user info, revocation."""
+"""Login by OAuth: JWT bearer, client credentials, refresh token, user info, revocation."""
 
 import base64
 import binascii
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import jwt
 from aiohttp import web
 
+from sandbox.salesforce.faults.rest import LoginRefuse
 from sandbox.salesforce.instance import Instance
-from sandbox.salesforce.rest.answers import INSTANCE, answer, json_response
+from sandbox.salesforce.rest.answers import INSTANCE, answer, bearer, json_response
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
@@ -43,10 +44,14 @@ async def _token(request: web.Request) -> web.Response:
 
 def _check_grant(instance: Instance, form: Mapping[str, str], authorization: str, origin: str) -> None:
     grant = form.get("grant_type", "")
+    if (refuse := instance.faults.take(LoginRefuse, grant)) is not None:
+        raise _Denied(refuse.error, refuse.description)
     if grant == _JWT_BEARER:
         _check_assertion(instance, form.get("assertion", ""), origin)
     elif grant == "client_credentials":
         _check_client(instance, form, authorization)
+    elif grant == "refresh_token":
+        _check_refresh(instance, form)
     else:
         raise _Denied("unsupported_grant_type", "grant type not supported")
 
@@ -84,6 +89,16 @@ def _check_client(instance: Instance, form: Mapping[str, str], authorization: st
         raise _Denied("invalid_grant", "authentication failure - invalid client credentials")
 
 
+def _check_refresh(instance: Instance, form: Mapping[str, str]) -> None:
+    """The secret is checked where one is sent: an app may do without it."""
+    if form.get("client_id") != instance.identity.client_id:
+        raise _Denied("invalid_client_id", "client identifier invalid")
+    if form.get("client_secret", instance.identity.client_secret) != instance.identity.client_secret:
+        raise _Denied("invalid_client", "invalid client credentials")
+    if form.get("refresh_token") != instance.identity.refresh_token:
+        raise _Denied("invalid_grant", "expired access/refresh token")
+
+
 def _basic(text: str) -> tuple[str, str]:
     try:
         user, _, secret = base64.b64decode(text, validate=True).decode().partition(":")
@@ -109,8 +124,7 @@ def _grant(instance: Instance, origin: str) -> dict[str, str]:
 
 async def _userinfo(request: web.Request) -> web.Response:
     instance = request.app[INSTANCE]
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not instance.sessions.valid(token):
+    if not instance.sessions.valid(bearer(request)):
         return answer(instance, 403, b"Bad_OAuth_Token", "text/html")
     identity = instance.identity
     origin = f"{request.scheme}://{request.host}"

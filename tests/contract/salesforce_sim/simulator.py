@@ -33,6 +33,9 @@ class Simulator:
     client_id: str
     client_secret: str
     username: str
+    password: str
+    security_token: str
+    refresh_token: str
     private_key_file: str
     org_id: str
     api_version: str

@@ -1,0 +1,1 @@
+"""Faults of the wire, as data: armed from the control endpoint, met by REST, Bulk and Pub/Sub calls."""
