@@ -1,25 +1,28 @@
 """Bulk API 2.0 query jobs: resumable by job id and locator, a page at a time, every count checked.
 
 A page is loaded into a file before its first row is handed out, so a slow reader holds no call open, a page that
-breaks off is loaded again, and its number of rows is known to be right.
+breaks off is loaded again, and its number of rows is known to be right. While a page is read the next ones are loaded.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
 from services.kernel.retry import Backoff
-from services.salesforce import pagefile
+from services.salesforce import pagefile, resultpages
 from services.salesforce.calls import CallClass
 from services.salesforce.errors import BadRequest, Incomplete, JobFailed, NotFound, Unavailable
 from services.salesforce.pagefile import PageFile
 from services.salesforce.pagefile import Row as Row
+from services.salesforce.pagefile import Values as Values
 from services.salesforce.patience import patiently, pause
 from services.salesforce.queue import SalesforceRequestQueue
+from services.salesforce.resultpages import Listing
 from services.salesforce.session import Session
 from services.salesforce.starts import Starts
 
@@ -29,6 +32,8 @@ _FIELD_LIMIT = 2**31 - 1
 """A long text area holds 131,072 characters, which is just what csv allows by default."""
 _LOADS = 3
 """Loads of a page whose number of rows is wrong, before it is given up."""
+_AHEAD = 2
+"""Pages loaded beside the one that is read: enough that a reader never waits, and few enough for any memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +57,21 @@ class Page:
 
     locator: of this page, None for the first; next_locator: None after the last
     count: rows of this page; counted: rows of the job up to and with this page
-    rows: to be read once, lazily, before the next page is asked for
+    names: of the columns, as they were selected
+    values: of each row, to be read once, lazily, before the next page is asked for; Incomplete where a row is cut
     """
 
     locator: str | None
     next_locator: str | None
     count: int
     counted: int
-    rows: Iterator[Row]
+    names: list[str]
+    values: Iterator[Values]
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """`values` by name, an empty one as null."""
+        return ({n: v or None for n, v in zip(self.names, line, strict=True)} for line in self.values)
 
 
 class Bulk:
@@ -120,16 +132,33 @@ class Bulk:
         """
         if job.state != "JobComplete":
             raise ValueError(f"job {job.id} has no result: it is {job.state}")
-        more = True
-        while more:
-            ask = partial(self._load, job.id, locator, page_records, call_class, deadline)
-            loaded = await patiently(deadline, ask)
-            counted += loaded.count
-            with loaded.file:
-                yield Page(locator, loaded.next_locator, loaded.count, counted, pagefile.rows(loaded.file))
-            locator, more = loaded.next_locator, loaded.next_locator is not None
+        load = partial(self._page, job.id, page_records, call_class, deadline)
+        listing = partial(self._listing, job.id, page_records, call_class, deadline)
+        several = job.records - counted > (_AHEAD + 1) * page_records
+        ordered = resultpages.in_order(load, listing, first=locator, ahead=_AHEAD, listed=several)
+        async with aclosing(ordered):
+            async for place, loaded in ordered:
+                counted += loaded.count
+                with loaded.file:
+                    values = pagefile.values(loaded.file)
+                    yield Page(place, loaded.next_locator, loaded.count, counted, next(values), values)
         if counted != job.records:
             raise Incomplete(f"job {job.id} says {job.records} records, its pages hold {counted}")
+
+    async def _page(
+        self, job_id: str, most: int, call_class: CallClass, deadline: float, locator: str | None
+    ) -> PageFile:
+        return await patiently(deadline, partial(self._load, job_id, locator, most, call_class, deadline))
+
+    async def _listing(
+        self, job_id: str, most: int, call_class: CallClass, deadline: float, locator: str | None
+    ) -> Listing | None:
+        """None where the resource does not exist or refuses: the pages themselves will tell."""
+        request = partial(resultpages.load, job_id=job_id, place=locator, most=most)
+        try:
+            return await patiently(deadline, partial(self._queue.call, call_class, "bulk_pages", deadline, request))
+        except (BadRequest, NotFound):
+            return None
 
     async def _load(
         self, job_id: str, locator: str | None, most: int, call_class: CallClass, deadline: float

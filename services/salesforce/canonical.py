@@ -41,7 +41,7 @@ def _fields(
 ) -> dict[str, Value]:
     kinds = {**SYSTEM_FIELDS, **{field.name: field.type for field in mapping.fields.values()}}
     found: dict[str, Value] = {}
-    for name in kinds.keys() & record.keys():
+    for name in (name for name in kinds if name in record):
         try:
             found[name] = scalar(kinds[name], record[name])
         except ValueError as error:

@@ -2,148 +2,130 @@
 
 Its own transactional id fences another process that runs the same job; position and rows are one transaction, so
 after a kill it goes on at the very row. It ends COMPLETE, or PARTIAL with what resumes it, never falsely complete.
+With `anti_join` it also says of what the read did not show that it is gone, and only then that the object is covered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Literal
-
-from aiokafka.errors import KafkaError
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from schemas import topics, versions
 from schemas.events import RecordChange, Watermark
-from schemas.mapping import ObjectMapping, StatusMapping
+from schemas.mapping import ObjectMapping
 from services.ingestor import checkpoints, openings, outgoing, reading, transactions
-from services.ingestor.jobs import holes, known, plan, resume
+from services.ingestor.jobs import confirming, copying, gone, holes, lives, plan, resume
+from services.ingestor.jobs.copying import Copied, Copying
+from services.ingestor.jobs.lives import Mismatch, Unproven
+from services.ingestor.jobs.means import Means as Means
+from services.ingestor.jobs.means import Outcome as Outcome
+from services.ingestor.jobs.means import Watch as Watch
+from services.ingestor.jobs.means import Why
 from services.ingestor.jobs.resume import Resume, job_name
 from services.ingestor.outgoing import Record
-from services.ingestor.transactions import Abandoned, Fenced, Transactions
-from services.kernel.clock import Clock
+from services.ingestor.transactions import Transactions
 from services.kernel.errors import Retryable
-from services.kernel.retry import Backoff
-from services.kernel.settings import KafkaSettings
-from services.salesforce import canonical, changes, observed
-from services.salesforce.bulk import Bulk, Job, Page, Row
+from services.salesforce import changes
+from services.salesforce.bulk import Job
 from services.salesforce.calls import CallClass, within
-from services.salesforce.errors import Incomplete, JobFailed, NotFound, SalesforceError
-from services.salesforce.rest import Rest
+from services.salesforce.errors import JobFailed, NotFound
 
 log = logging.getLogger(__name__)
 
-MOST_RECORDS = 5_000
-MOST_SECONDS = 0.5
-"""Of one transaction: while it is open, change events committed after it on its partitions are unseen."""
-_LEAST_RECORDS = 100
 _CALL_SECONDS = 120.0
-_LIVES = 5
-"""Times that a run begins anew when a transaction's outcome is not known, before it gives up."""
-_YIELD_ROWS = 500
-"""Rows built before others on the same loop have a turn."""
+_PROJECTOR_SECONDS = 900.0
+"""Longest wait for the projector to apply a read that is in the log; later the run is given up, and gone on with."""
+_MANY_RECORDS, _MANY_SHARE = 1_000, 0.2
+"""So many records gone at once are more likely hidden by a permission than deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a backfill works with.
+class Wish:
+    """fresh: start anew in any case; anti_join: find what is gone; many: believe it also of very many"""
 
-    dsn: empty where there is no shadow to compare with
-    job_seconds: longest wait for Salesforce to finish a job and for its pages; margin_ms: M
-    """
-
-    kafka: KafkaSettings
-    rest: Rest
-    bulk: Bulk
-    dsn: str
-    statuses: StatusMapping
-    margin_ms: int
-    job_seconds: float
-    clock: Clock
+    fresh: bool = False
+    anti_join: bool = False
+    many: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a backfill ended. rows: in the log; counted: by SOQL before and after; token: resumes it when PARTIAL."""
-
-    object: str
-    state: Literal["COMPLETE", "PARTIAL"]
-    rows: int = 0
-    job_id: str | None = None
-    counted: tuple[int, int] | None = None
-    closed: tuple[str, ...] = ()
-    reason: str | None = None
-    token: str | None = None
-
-
-Watch = Callable[[str, int, int], None]
-"""Told object, rows in the log, and rows in all, after each transaction."""
-
-
-class Mismatch(SalesforceError):
-    """The job's rows are not what SOQL counts before and after it."""
-
-
-async def run(means: Means, mapping: ObjectMapping, watch: Watch, *, fresh: bool = False) -> Outcome:
-    """Go on with the object's unfinished backfill, or start one; `fresh` starts one in any case."""
-    backfill = Backfill(means, mapping, watch, fresh=fresh)
-    backoff = Backoff(first=0.5, longest=5.0)
-    for _ in range(_LIVES):
-        try:
-            return await backfill.live()
-        except Fenced:
-            return backfill.partial("another process runs this backfill")
-        except (Abandoned, KafkaError) as error:
-            reason = str(error)
-            log.warning("backfill begins anew", extra={"action": "backfill_again", "why": reason})
-            await asyncio.sleep(backoff.next())
-        except ValueError as error:  # a field that does not fit the mapping; the sentence without the value
-            return backfill.partial(str(error).partition(": ")[0])
-        except Retryable as error:
-            return backfill.partial(str(error))
-        except SalesforceError as error:
-            return backfill.partial(f"{type(error).__name__}: {error}")
-    return backfill.partial(f"the log does not take it: {reason}")
+async def run(
+    means: Means,
+    mapping: ObjectMapping,
+    watch: Watch,
+    *,
+    fresh: bool = False,
+    anti_join: bool = False,
+    many: bool = False,
+) -> Outcome:
+    """Go on with the object's unfinished backfill, or start one."""
+    return await lives.run(Backfill(means, mapping, watch, Wish(fresh=fresh, anti_join=anti_join, many=many)))
 
 
 class Backfill:
     """One object's backfill in this process."""
 
-    def __init__(self, means: Means, mapping: ObjectMapping, watch: Watch, *, fresh: bool) -> None:
+    def __init__(self, means: Means, mapping: ObjectMapping, watch: Watch, wish: Wish) -> None:
         self._means = means
         self._mapping = mapping
         self._object = mapping.name
         self._watch = watch
-        self._fresh = fresh
+        self._wish = wish
+        self._fresh = wish.fresh
         self._at: Resume | None = None
-        self._size = MOST_RECORDS
+        self._copying: Copying | None = None
+        self._gone = 0
+        self._rate = plan.RATE
 
-    def partial(self, reason: str) -> Outcome:
-        at = self._at
+    def partial(self, why: Why, reason: str) -> Outcome:
+        at = self._copying.at if self._copying else self._at
         return Outcome(
             object=self._object,
             state="PARTIAL",
             rows=at.rows if at else 0,
+            absent=self._gone,
             job_id=at.job_id if at else None,
+            why=why,
             reason=reason,
             token=job_name(self._object),
         )
 
     async def live(self) -> Outcome:
-        """From taking the transactional id to the end. Raises Abandoned, SalesforceError, ValueError."""
         means = self._means
+        self._gone = 0
         async with transactions.opened(means.kafka, transactions.id_of(job_name(self._object))) as held:
             stored = await checkpoints.read(means.kafka, topics.JOBS_PARTITION, job_name(self._object))
             unfinished = None if self._fresh else resume.of(stored)
-            job = await self._resumed(unfinished) if unfinished else None
-            at = unfinished if unfinished and job else None
-            if at is None or job is None:
-                job, at = await self._started(held)
-            self._at, self._fresh = at, False
-            at = await self._rows(held, await self._finished(held, job, at), at)
-            return await self._ended(held, at)
+            if unfinished is None or unfinished.state != "read":
+                unfinished = await self._read(held, unfinished)
+            self._at = unfinished
+            if self._wish.anti_join:
+                await self._anti_join(held, unfinished)
+            return await self._ended(held, unfinished)
+
+    async def _read(self, held: Transactions, unfinished: Resume | None) -> Resume:
+        """All rows in the log, and as many as SOQL counts."""
+        job = await self._resumed(unfinished) if unfinished else None
+        at = unfinished if unfinished and job else None
+        if at is None or job is None:
+            job, at = await self._started(held)
+        self._at, self._fresh = at, False
+        job = await self._finished(held, job, at)
+        of = Copied(
+            mapping=self._mapping,
+            origin="backfill",
+            call_class=CallClass.BACKFILL,
+            checkpoint=self._checkpoint,
+            watch=self._watch,
+        )
+        self._copying = Copying(self._means, held, of, at)
+        before, began = at.rows, self._means.clock.monotonic()
+        at = await self._copying.run(job)
+        if at.rows > before:
+            self._rate = round((at.rows - before) / max(self._means.clock.monotonic() - began, 0.001), 1)
+        return await self._counted(held, at)
 
     async def _resumed(self, at: Resume) -> Job | None:
         """The job of an earlier run; None when Salesforce has forgotten it, or it came to nothing."""
@@ -165,8 +147,9 @@ class Backfill:
         if seconds := holes.worth_waiting(opened, counted.r0_ms, means.margin_ms):
             log.warning("waiting, to read what ended just now", extra={"action": "backfill_waits", "seconds": seconds})
             await asyncio.sleep(seconds)
-        soql = f"SELECT {', '.join(self._mapping.select)} FROM {self._object}"  # noqa: S608 - names of the mapping file
-        job = await means.bulk.create(soql, call_class=CallClass.BACKFILL, deadline=within(_CALL_SECONDS))
+        job = await means.bulk.create(
+            copying.select_rows(self._mapping), call_class=CallClass.BACKFILL, deadline=within(_CALL_SECONDS)
+        )
         at = Resume(job_id=job.id, r0_ms=job.r0_ms, least=counted.total, closes=closes)
         await held.commit([*self._mark(at, "start"), self._checkpoint(at)])
         return job, at
@@ -188,84 +171,87 @@ class Backfill:
             await held.commit([self._checkpoint(at.ended("void"))])
             raise
 
-    async def _rows(self, held: Transactions, job: Job, at: Resume) -> Resume:
-        """Every page into the log, from where `at` stands. Raises Incomplete where the counts of the job disagree."""
-        self._watch(self._object, at.rows, job.records)
-        pages = self._means.bulk.pages(
-            job,
-            call_class=CallClass.BACKFILL,
-            deadline=within(self._means.job_seconds),
-            locator=at.locator,
-            counted=at.before,
-            page_records=plan.PAGE_RECORDS,
-        )
-        async for page in pages:
-            at = await self._page(held, page, at, job.records)
-        if at.rows != job.records:
-            raise Incomplete(f"job {job.id} says {job.records} records, {at.rows} are in the log")
-        return at
-
-    async def _page(self, held: Transactions, page: Page, at: Resume, total: int) -> Resume:
-        rows = islice(page.rows, at.done, None)
-        while at.done < page.count:
-            chunk = await self._chunk(rows, at)
-            if not chunk:
-                raise Incomplete(f"a page of {page.count} rows ended after {at.done}")
-            records = await self._records(chunk)
-            began = self._means.clock.monotonic()
-            at = replace(at, done=at.done + len(chunk))
-            await held.commit([*records, self._checkpoint(at)])
-            self._at = at
-            self._size = next_size(self._size, self._means.clock.monotonic() - began)
-            self._watch(self._object, at.rows, total)
-        return replace(at, locator=page.next_locator, before=page.counted, done=0) if page.next_locator else at
-
-    async def _chunk(self, rows: Iterator[Row], at: Resume) -> list[RecordChange]:
-        """Up to one transaction's worth of snapshots, built before it is begun."""
-        built: list[RecordChange] = []
-        for row in islice(rows, self._size):
-            built.append(self._snapshot(row, at))
-            if len(built) % _YIELD_ROWS == 0:
-                await asyncio.sleep(0)
-        return built
-
-    async def _records(self, chunk: Sequence[RecordChange]) -> list[Record]:
-        """The snapshots as the log takes them, and statuses of orders whose events were lost."""
-        now = self._means.clock.now()
-        built: list[Record] = []
-        for change in chunk:
-            built.append(outgoing.change(change, now))
-            if len(built) % _YIELD_ROWS == 0:
-                await asyncio.sleep(0)
-        if self._object == topics.OBJECT_OF[topics.ORDER.name] and self._means.dsn:
-            stored = await known.statuses(self._means.dsn, [change.record_id for change in chunk])
-            built += [outgoing.status(each, now) for each in observed.statuses(self._means.statuses, chunk, stored)]
-        return built
-
-    def _snapshot(self, row: Row, at: Resume) -> RecordChange:
-        return changes.snapshot(
-            self._mapping,
-            canonical.from_csv(self._mapping, row),
-            r0_ms=at.r0_ms,
-            origin="backfill",
-            margin_ms=self._means.margin_ms,
-            job_id=at.job_id,
-        )
-
-    async def _ended(self, held: Transactions, at: Resume) -> Outcome:
-        """The end in the log, once the job's rows lie between what SOQL counted before and counts now."""
+    async def _counted(self, held: Transactions, at: Resume) -> Resume:
+        """Once the job's rows lie between what SOQL counted before and counts now. Raises Mismatch."""
         after = await plan.count(self._means.rest, self._object)
         if not at.least <= at.rows <= after.total:
             await held.commit([self._checkpoint(at.ended("void"))])
             raise Mismatch(f"{at.rows} rows, but SOQL counts {at.least} before and {after.total} after")
+        at = at.ended("read").with_after(after.total)
+        await held.commit([self._checkpoint(at)])
+        return at
+
+    async def _anti_join(self, held: Transactions, at: Resume) -> None:
+        """Write what is gone, once the projector has applied the read. Raises Retryable, Unproven."""
+        offsets = await held.commit([*self._mark(at, None)])
+        version = versions.read_version(at.r0_ms, self._means.margin_ms)
+        async with gone.shadow(self._means.dsn, self._object) as shadow:
+            if not await shadow.applied(dict(enumerate(offsets)), min(_PROJECTOR_SECONDS, self._means.job_seconds)):
+                raise Retryable("the projector has not applied the read yet")
+            some = await shadow.unseen(version, "", gone.FEW + 1)
+            if len(some) <= gone.FEW:
+                await self._confirmed(held, at, some)
+                return
+            await self._believable(shadow, version)
+            await gone.each_page(shadow, version, lambda ids: self._absent(held, at, ids))
+
+    async def _confirmed(self, held: Transactions, at: Resume, ids: Sequence[str]) -> None:
+        """Each one is asked for once more, which costs one call for 200."""
+        asked = confirming.by_id(
+            self._means,
+            self._mapping,
+            ids,
+            call_class=CallClass.BACKFILL,
+            origin="backfill",
+            job_id=at.job_id,
+        )
+        found = [change async for change in asked]
+        there = sum(change.kind == "snapshot" for change in found)
+        if there:
+            log.warning("a full read did not show what exists", extra={"action": "unseen_exist", "records": there})
+        await self._write(held, found)
+        self._gone = len(found) - there
+
+    async def _believable(self, shadow: gone.Shadow, version: versions.Version) -> None:
+        """Raises Unproven for very many at once, unless they are wished for."""
+        alive, unseen = await shadow.alive(version)
+        if unseen > max(_MANY_RECORDS, alive * _MANY_SHARE) and not self._wish.many:
+            raise Unproven(f"{unseen} of {alive} records would be gone; if no permission hides them, say --many")
+
+    async def _absent(self, held: Transactions, at: Resume, ids: Sequence[str]) -> None:
+        """By version alone: the join decides where something newer is known."""
+        await self._write(
+            held,
+            [
+                changes.absent(
+                    self._object,
+                    record_id,
+                    r0_ms=at.r0_ms,
+                    origin="backfill",
+                    margin_ms=self._means.margin_ms,
+                    job_id=at.job_id,
+                )
+                for record_id in ids
+            ],
+        )
+        self._gone += len(ids)
+
+    async def _write(self, held: Transactions, found: Sequence[RecordChange]) -> None:
+        now = self._means.clock.now()
+        for some in copying.chunks([outgoing.change(change, now) for change in found]):
+            await held.commit(some)
+
+    async def _ended(self, held: Transactions, at: Resume) -> Outcome:
+        """The end in the log: from here on the object is covered."""
         closed = await self._closed(at)
         await held.commit([*self._mark(at, "end", closed), self._checkpoint(at.ended("complete"))])
         return Outcome(
             object=self._object,
             state="COMPLETE",
             rows=at.rows,
+            absent=self._gone,
             job_id=at.job_id,
-            counted=(at.least, after.total),
+            counted=(at.least, at.after),
             closed=closed,
         )
 
@@ -275,8 +261,8 @@ class Backfill:
         found = {hole.id for hole in opened if holes.closable(hole, at.r0_ms, self._means.margin_ms)}
         return tuple(sorted(found | set(at.closes)))
 
-    def _mark(self, at: Resume, phase: Literal["start", "end"], closes: tuple[str, ...] = ()) -> Iterator[Record]:
-        """A full read proves commits up to r0 - M, and only at its end."""
+    def _mark(self, at: Resume, phase: plan.Phase | None, closes: tuple[str, ...] = ()) -> Iterator[Record]:
+        """A full read proves commits up to r0 - M, and only at its end. Without a phase: all rows lie before this."""
         end = phase == "end"
         mark = Watermark(
             object=self._object,
@@ -292,11 +278,8 @@ class Backfill:
 
     def _checkpoint(self, at: Resume) -> Record:
         now = self._means.clock.now()
-        return outgoing.checkpoint(at.checkpoint(self._object, now), topics.JOBS_PARTITION, now)
-
-
-def next_size(size: int, seconds: float) -> int:
-    """Records of the next transaction, after one of `size` that was open for so long."""
-    if seconds <= MOST_SECONDS:
-        return min(MOST_RECORDS, size * 2)
-    return max(_LEAST_RECORDS, int(size * MOST_SECONDS / seconds))
+        name = job_name(self._object)
+        more: dict[str, Any] = {}
+        if at.state == "complete":
+            more = {"anti_join": self._wish.anti_join, "rate": self._rate}
+        return outgoing.checkpoint(at.checkpoint(name, now, more), topics.JOBS_PARTITION, now)

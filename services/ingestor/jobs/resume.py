@@ -1,4 +1,5 @@
-"""Where a backfill stands, as its checkpoint keeps it: the job, the page, the rows of that page in the log. Pure."""
+"""Where a job that reads by Bulk stands, as its checkpoint keeps it: the Bulk job, the page, the rows of that page in
+the log. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ from typing import Any, Literal
 
 from schemas.events import Checkpoint
 
-State = Literal["running", "complete", "void"]
-"""void: the job came to nothing (Salesforce failed or forgot it) and the next run starts another."""
+State = Literal["running", "read", "complete", "void"]
+"""read: every row is in the log and counted, what is gone is still to be found. void: the Bulk job came to nothing
+(Salesforce failed or forgot it) and the next run starts another."""
+UNFINISHED: tuple[State, ...] = ("running", "read")
 
 
 def job_name(object_name: str) -> str:
@@ -20,36 +23,44 @@ def job_name(object_name: str) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
     """locator: of the page under way, None for the first; before: rows of the job on pages before it
-    done: rows of the page that are in the log; least: what SOQL counted before the job began
+    done: rows of the page that are in the log; least, after: what SOQL counted before the job and after it
     closes: ids of holes that the job closes whatever the database says
+    since_ms: a delta's window starts there; None for a full read
     """
 
     job_id: str
     r0_ms: int
     least: int
+    after: int = 0
     closes: tuple[str, ...] = ()
     locator: str | None = None
     before: int = 0
     done: int = 0
     state: State = "running"
+    since_ms: int | None = None
 
     @property
     def rows(self) -> int:
         """Rows of the job that are in the log."""
         return self.before + self.done
 
-    def checkpoint(self, object_name: str, now: datetime) -> Checkpoint:
+    def checkpoint(self, name: str, now: datetime, more: dict[str, Any] | None = None) -> Checkpoint:
+        """more: what else the job of this name keeps."""
         kept: dict[str, Any] = {
             "state": self.state,
             "r0_ms": self.r0_ms,
             "least": self.least,
+            "after": self.after,
             "closes": list(self.closes),
             "before": self.before,
             "done": self.done,
         }
-        return Checkpoint(
-            name=job_name(object_name), written_at=now, job_id=self.job_id, locator=self.locator, job=kept
-        )
+        if self.since_ms is not None:
+            kept["since_ms"] = self.since_ms
+        return Checkpoint(name=name, written_at=now, job_id=self.job_id, locator=self.locator, job=kept | (more or {}))
+
+    def with_after(self, total: int) -> Resume:
+        return replace(self, after=total)
 
     def ended(self, state: State) -> Resume:
         return replace(self, state=state)
@@ -57,15 +68,18 @@ class Resume:
 
 def of(checkpoint: Checkpoint | None) -> Resume | None:
     """What to go on with; None where nothing is under way."""
-    if checkpoint is None or checkpoint.job_id is None or checkpoint.job.get("state") != "running":
+    if checkpoint is None or checkpoint.job_id is None or checkpoint.job.get("state") not in UNFINISHED:
         return None
     kept = checkpoint.job
     return Resume(
         job_id=checkpoint.job_id,
         r0_ms=int(kept["r0_ms"]),
         least=int(kept["least"]),
+        after=int(kept.get("after", 0)),
         closes=tuple(kept["closes"]),
         locator=checkpoint.locator,
         before=int(kept["before"]),
         done=int(kept["done"]),
+        state=kept["state"],
+        since_ms=kept.get("since_ms"),
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas import events, versions
 from schemas.events import Checkpoint
 from services.ingestor import openings
-from services.ingestor.jobs import backfill, holes, plan, resume
+from services.ingestor.jobs import backfill, copying, holes, plan, resume
 from services.ingestor.jobs.holes import Hole
 from services.ingestor.jobs.resume import Resume
 
@@ -73,7 +73,7 @@ standing = st.builds(
 
 @given(standing)
 def test_checkpoint_gives_back_where_a_backfill_stood(at: Resume) -> None:
-    stored = at.checkpoint("Product2", NOW)
+    stored = at.checkpoint("backfill:Product2", NOW)
     message = events.encode(stored, source="/test", now=NOW)
 
     assert resume.of(events.decode_checkpoint(message.value)) == at
@@ -91,16 +91,16 @@ def test_no_checkpoint_is_no_backfill_under_way() -> None:
     assert resume.of(Checkpoint(name="x", written_at=NOW)) is None
 
 
-@pytest.mark.parametrize(("rows", "calls"), [(0, 10), (10_000, 10), (10_001, 11), (1_000_000, 109)])
+@pytest.mark.parametrize(("rows", "calls"), [(0, 10), (20_000, 10), (20_001, 11), (80_000, 14), (1_000_000, 69)])
 def test_plan_counts_a_call_for_each_page(rows: int, calls: int) -> None:
     assert plan.share("Product2", rows).calls == calls
 
 
 def test_transactions_shrink_when_they_stay_open_too_long() -> None:
-    assert backfill.next_size(5_000, 1.0) == 2_500
-    assert backfill.next_size(2_500, 0.1) == 5_000
-    assert backfill.next_size(5_000, 0.5) == 5_000
-    assert backfill.next_size(100, 9.0) == 100
+    assert copying.next_size(5_000, 1.0) == 2_500
+    assert copying.next_size(2_500, 0.1) == 5_000
+    assert copying.next_size(5_000, 0.5) == 5_000
+    assert copying.next_size(100, 9.0) == 100
 
 
 def test_outcome_can_be_printed() -> None:
