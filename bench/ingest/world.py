@@ -98,7 +98,7 @@ async def _create_topics(bootstrap: str) -> None:
 async def working(module: str, environment: Mapping[str, str], *words: str) -> AsyncIterator[Worker]:
     """A module of ours as a process, gone at the end."""
     port = FREE.take()
-    settings = {**environment, "UMBRA_ADMIN_PORT": str(port), "UMBRA_LOG_LEVEL": "warning"}
+    settings = {**environment, "UMBRA_ADMIN_PORT": str(port), "UMBRA_LOG_LEVEL": "WARNING"}
     async with _process(("-m", module, *words), settings) as process:
         yield Worker(process, f"http://127.0.0.1:{port}")
 
