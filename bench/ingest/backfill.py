@@ -44,9 +44,9 @@ class Measured:
 
 
 async def measure(rows: int, runs: int = RUNS) -> Measured:
-    """Floor and ours in turn, against one org of about so many price entries."""
+    """Floor and ours in turn, against one org of about so many price entries, four to a product."""
     ours, floor, peak, count = [], [], 0.0, 0
-    async with world.org("--products", str(rows // 2)) as org, world.log() as log:
+    async with world.org("--products", str(rows // 4)) as org, world.log() as log:
         with tempfile.TemporaryDirectory(prefix="umbra-bench-") as pages:
             for run in range(runs):
                 count, rate, memory = await _ours({**org.environment, **log})
