@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -55,6 +56,20 @@ class Retrieved:
 class Count:
     total: int
     r0_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replicated:
+    """Which records were changed, or deleted, in a span of time.
+
+    covered: all is listed that was stamped before this; a transaction that runs long holds it back to its own start
+    earliest: of `deleted` only, since when deletions are still known
+    """
+
+    ids: Sequence[str]
+    covered: datetime
+    r0_ms: int
+    earliest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +161,36 @@ class Rest:
         missing = [record_id for record_id in ids if record_id not in records]
         return Retrieved(records, missing, self._starts.take(began_ms))
 
+    async def updated(
+        self, object_name: str, start: datetime, end: datetime, *, call_class: CallClass, deadline: float
+    ) -> Replicated:
+        """Ids of records stamped from `start` up to `end`, both cut to the minute by Salesforce; 30 days back at most.
+
+        BadRequest: the span is not allowed, or holds more than 600,000.
+        """
+        body, r0_ms = await self._replicated("updated", object_name, start, end, call_class, deadline)
+        return Replicated(body["ids"], _moment(body["latestDateCovered"]), r0_ms)
+
+    async def deleted(
+        self, object_name: str, start: datetime, end: datetime, *, call_class: CallClass, deadline: float
+    ) -> Replicated:
+        """Ids of records deleted from `start` up to `end`, as `updated`; 15 days back at most."""
+        body, r0_ms = await self._replicated("deleted", object_name, start, end, call_class, deadline)
+        ids = [record["id"] for record in body["deletedRecords"]]
+        return Replicated(ids, _moment(body["latestDateCovered"]), r0_ms, _moment(body["earliestDateAvailable"]))
+
+    async def _replicated(
+        self, what: str, object_name: str, start: datetime, end: datetime, call_class: CallClass, deadline: float
+    ) -> tuple[Any, int]:
+        path = f"sobjects/{quote(object_name, safe='')}/{what}/"
+        span = {name: at.astimezone(UTC).isoformat(timespec="seconds") for name, at in (("start", start), ("end", end))}
+
+        def request(session: Session) -> Any:
+            return session.salesforce.restful(path, params=span)
+
+        body, began_ms = await self._measured(call_class, what, deadline, request)
+        return body, self._starts.take(began_ms)
+
     async def describe(self, object_name: str, *, call_class: CallClass, deadline: float) -> Mapping[str, Any]:
         """Salesforce's description of an object and its fields."""
 
@@ -209,6 +254,10 @@ class Rest:
     ) -> tuple[T, int]:
         """The answer, and the lower bound of when its request began."""
         return await self._queue.call(call_class, route, deadline, lambda session: (request(session), session.began_ms))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _next_page(url: str) -> Callable[[Session], Any]:
