@@ -45,6 +45,16 @@ class Topic:
         self.last = replay.following(self.last)
         return self.last
 
+    def following(self, last: int | None) -> int:
+        """The next number, or the one after `last`."""
+        self.last = self.last if last is None else last
+        return self.next_number()
+
+    def cut(self, through: int, marker: StoredEvent) -> None:
+        """Forget everything up to a position; the marker is the newest entry then."""
+        del self.entries[: bisect_right(self.entries, through, key=_NUMBER)]
+        self.append(marker)
+
     def append(self, event: StoredEvent) -> None:
         self.entries.append(event)
         self.last = max(self.last, event.number)

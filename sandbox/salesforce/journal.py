@@ -13,7 +13,8 @@ from typing import IO, TypeAlias
 import msgspec
 
 from sandbox.salesforce.eventbus import StoredEvent
-from sandbox.salesforce.schema import Record
+from sandbox.salesforce.oddities.settings import Oddities
+from sandbox.salesforce.schema import Field, Record
 
 
 class Numbers(msgspec.Struct, frozen=True, tag="numbers"):
@@ -24,6 +25,7 @@ class Numbers(msgspec.Struct, frozen=True, tag="numbers"):
     line_number: int
     commit_number: int
     topics: dict[str, int] = {}
+    number_offset: int = 0
 
 
 class SavedRecord(msgspec.Struct, frozen=True, tag="record"):
@@ -46,9 +48,29 @@ class SavedCommit(msgspec.Struct, frozen=True, tag="commit"):
     records: list[tuple[str, Record]]
     events: list[StoredEvent]
     numbers: Numbers
+    gone: list[tuple[str, str]] = []
 
 
-Line: TypeAlias = Numbers | SavedRecord | SavedSchema | SavedEvent | SavedCommit
+class SavedOddities(msgspec.Struct, frozen=True, tag="oddities"):
+    oddities: Oddities
+
+
+class SavedField(msgspec.Struct, frozen=True, tag="field"):
+    """A field that the org got while it ran."""
+
+    object: str
+    field: Field
+
+
+class SavedCut(msgspec.Struct, frozen=True, tag="cut"):
+    """A topic's log was forgotten up to a position."""
+
+    topic: str
+    through: int
+    marker: StoredEvent
+
+
+Line: TypeAlias = Numbers | SavedRecord | SavedSchema | SavedEvent | SavedCommit | SavedOddities | SavedField | SavedCut
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
 

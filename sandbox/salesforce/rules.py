@@ -18,33 +18,33 @@ def before_create(tx: "Transaction", obj: SObject, record: Record) -> None:
     if "OwnerId" in obj.by_name:
         record.setdefault("OwnerId", tx.caller.user_id)
     _check_references(tx, obj, record)
-    if obj is PRICEBOOK_ENTRY:
+    if obj.name == "PricebookEntry":
         _check_entry(tx, record)
-    elif obj is ORDER:
+    elif obj.name == "Order":
         _number_order(tx, record)
-    elif obj is ORDER_ITEM:
+    elif obj.name == "OrderItem":
         _price_line(tx, record)
 
 
 def before_update(tx: "Transaction", obj: SObject, old: Record, record: Record, values: Mapping[str, Value]) -> None:
     _check_references(tx, obj, values)
-    if obj is ORDER:
+    if obj.name == "Order":
         record["StatusCode"] = _status_code(record)
         if record.get("Status") != old.get("Status") and "Status_Reason__c" not in values:
             record["Status_Reason__c"] = None  # a reason belongs to the change it explains
-    elif obj is ORDER_ITEM:
+    elif obj.name == "OrderItem":
         record["TotalPrice"] = _times(record.get("UnitPrice"), record.get("Quantity"))
-    elif obj is PRICEBOOK_ENTRY and record.get("UseStandardPrice"):
+    elif obj.name == "PricebookEntry" and record.get("UseStandardPrice"):
         record["UnitPrice"] = _standard_price(tx, record)
 
 
 def after_write(tx: "Transaction", obj: SObject, old: Record | None, record: Record) -> None:
     """Carry a write on to the records that depend on it."""
-    if obj is ORDER_ITEM:
+    if obj.name == "OrderItem":
         _roll_up(tx, str(record["OrderId"]))
-    elif obj is ORDER and old is not None:
+    elif obj.name == "Order" and old is not None:
         _tell_status(tx, old, record)
-    elif obj is PRICEBOOK_ENTRY and old is not None and old.get("UnitPrice") != record.get("UnitPrice"):
+    elif obj.name == "PricebookEntry" and old is not None and old.get("UnitPrice") != record.get("UnitPrice"):
         _mirror(tx, record)
 
 
@@ -58,12 +58,12 @@ def before_delete(tx: "Transaction", obj: SObject, record: Record) -> None:
                     "Your attempt to delete the product could not be completed because it is associated with orders.",
                 )
         _delete_all(tx, PRICEBOOK_ENTRY, "Product2Id", record)
-    elif obj is ORDER:
+    elif obj.name == "Order":
         _delete_all(tx, ORDER_ITEM, "OrderId", record)
 
 
 def after_delete(tx: "Transaction", obj: SObject, record: Record) -> None:
-    if obj is ORDER_ITEM and tx.store.live("Order", record["OrderId"]) is not None:
+    if obj.name == "OrderItem" and tx.store.live("Order", record["OrderId"]) is not None:
         _roll_up(tx, str(record["OrderId"]))
 
 
@@ -76,6 +76,8 @@ def _delete_all(tx: "Transaction", obj: SObject, field: str, parent: Record) -> 
 def _check_references(tx: "Transaction", obj: SObject, values: Mapping[str, Value]) -> None:
     for name, value in values.items():
         to = obj.by_name[name].refers_to
+        if to and value is not None:
+            tx.check_lock(to, str(value))
         if to and value is not None and tx.store.live(to, value) is None:
             raise Refused("INVALID_CROSS_REFERENCE_KEY", f"invalid cross reference id: {name} {value}", [name])
 

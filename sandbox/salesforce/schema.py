@@ -1,7 +1,7 @@
 """Shapes of objects and fields: the one description that REST, SOQL, Bulk and change events are all made from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 Value: TypeAlias = str | int | float | bool | None
@@ -80,6 +80,11 @@ class SObject:
         object.__setattr__(self, "by_name", {f.name: f for f in self.fields})
         object.__setattr__(self, "by_lower", {f.name.lower(): f for f in self.fields})
         object.__setattr__(self, "by_relationship", {f.relationship.lower(): f for f in self.fields if f.refers_to})
+
+    def with_field(self, field: Field) -> "SObject":
+        """The same object with one more field, before its custom ones, so that their places in events shift."""
+        first = next((i for i, f in enumerate(self.fields) if f.custom), len(self.fields) - 1)
+        return replace(self, fields=(*self.fields[:first], field, *self.fields[first:]))
 
     @property
     def unique_fields(self) -> tuple[str, ...]:

@@ -1,18 +1,18 @@
 """One all-or-nothing unit of work on the store, with savepoints.
 
 Writes go to the store at once and can be undone, so every later step of the same transaction sees them.
-Nothing of it is an event or in the journal until the org commits it.
+Nothing of it is an event or in the journal until the org commits it. One that stays open for a while locks the records
+it has written and keeps its writes from all readers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sandbox.salesforce import ids, rules
 from sandbox.salesforce.commit import Caller, Change, ChangeKind, Notice
 from sandbox.salesforce.errors import Refused
-from sandbox.salesforce.objects import OBJECTS
 from sandbox.salesforce.schema import Record, SObject, Value
-from sandbox.salesforce.store import Store
+from sandbox.salesforce.store import Key, Reads, Store
 
 
 @dataclass(slots=True)
@@ -23,6 +23,18 @@ class Counters:
     order_number: int = 0
     line_number: int = 0
     commit_number: int = 0
+    number_offset: int = 0  # of commit numbers against the clock: another database instance counts from elsewhere
+
+    def next_commit(self, now_ms: int) -> int:
+        """Grows with every commit, as long as the org stays on one instance."""
+        self.commit_number = max(self.commit_number + 1, now_ms * 1_000_000 + self.number_offset)
+        return self.commit_number
+
+    def jump(self, by: int) -> None:
+        """As after a switch to another instance: the next commit number lies elsewhere, also below the last."""
+        by = max(by, -self.commit_number)
+        self.number_offset += by
+        self.commit_number += by
 
     def next_id(self, prefix: str) -> str:
         self.ids[prefix] = self.ids.get(prefix, 0) + 1
@@ -32,11 +44,23 @@ class Counters:
 class Transaction:
     """Create, update, delete and undelete records.  Every method raises Refused and then has changed nothing."""
 
-    def __init__(self, store: Store, counters: Counters, caller: Caller, stamp_ms: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        counters: Counters,
+        caller: Caller,
+        stamp: Callable[[], int],
+        locks: "dict[Key, Transaction] | None" = None,
+        *,
+        long: bool = False,
+    ) -> None:
         self.store = store
         self.counters = counters
         self.caller = caller
-        self.stamp_ms = stamp_ms
+        self.stamp = stamp
+        """What a write is stamped with: the time of the operation, not of the commit."""
+        self._locks = {} if locks is None else locks
+        self._long = long
         self._undo: list[tuple[str, str, Record | None]] = []
         # With each, how many writes came before it: a rollback to an earlier savepoint drops it.
         self._first: dict[tuple[str, str], tuple[int, Record | None]] = {}
@@ -44,6 +68,7 @@ class Transaction:
 
     def create(self, obj: SObject, values: Mapping[str, Value]) -> str:
         """The new record's id."""
+        obj = self._current(obj)
         mark = self.savepoint()
         try:
             return self._create(obj, values)
@@ -57,13 +82,14 @@ class Transaction:
         rules.before_create(self, obj, record)
         _require(obj, record)
         record_id = self.counters.next_id(obj.prefix)
-        record.update(Id=record_id, CreatedDate=self.stamp_ms, CreatedById=self.caller.user_id)
+        record.update(Id=record_id, CreatedDate=self.stamp(), CreatedById=self.caller.user_id)
         self._write(obj, record_id, record)
         rules.after_write(self, obj, None, record)
         return record_id
 
     def update(self, obj: SObject, record_id: str, values: Mapping[str, Value]) -> None:
         """Set these fields; None empties one."""
+        obj = self._current(obj)
         old = self.existing(obj, record_id)
         mark = self.savepoint()
         try:
@@ -100,9 +126,17 @@ class Transaction:
             self.rollback(mark)
             raise
 
-    def existing(self, obj: SObject, record_id: str) -> Record:
-        """A live record.  Raises Refused for a missing or deleted one."""
-        record = self.store.get(obj.name, record_id)
+    def _current(self, obj: SObject) -> SObject:
+        """The object as it is by now: fields may have been added."""
+        return self.store.tables[obj.name].obj
+
+    def existing(self, obj: SObject, record_id: str, reads: Reads | None = None) -> Record:
+        """A live record, with `reads` as readers see it unless this transaction has written it.
+
+        Raises Refused for a missing or deleted one.
+        """
+        own = reads is None or (obj.name, record_id) in self._first
+        record = self.store.get(obj.name, record_id) if own or reads is None else reads.get(obj.name, record_id)
         if record is None:
             raise Refused(
                 "NOT_FOUND", "Provided external ID field does not exist or is not accessible: " + record_id, status=404
@@ -119,13 +153,35 @@ class Transaction:
 
     def _write(self, obj: SObject, record_id: str, record: Record) -> None:
         before = self.store.get(obj.name, record_id)
+        self._lock((obj.name, record_id))
         self._check_unique(obj, record_id, record)
-        record["LastModifiedDate"] = record["SystemModstamp"] = self.stamp_ms
+        record["LastModifiedDate"] = record["SystemModstamp"] = self.stamp()
         record["LastModifiedById"] = self.caller.user_id
         kept: Record = {name: value for name, value in record.items() if value is not None}
         self._first.setdefault((obj.name, record_id), (len(self._undo), before))
         self._undo.append((obj.name, record_id, before))
         self.store.put(obj.name, record_id, kept)
+
+    def _lock(self, key: Key) -> None:
+        """Rows are locked by their first write until the transaction ends; nobody waits here, real callers may."""
+        self.check_lock(*key)
+        if self._long and key not in self._locks:
+            self._locks[key] = self
+            self.store.hide(key, self.store.get(*key))
+
+    def check_lock(self, object_name: str, record_id: str) -> None:
+        """Raises Refused for a record that another open transaction has written."""
+        if self._locks and self._locks.get((object_name, record_id), self) is not self:
+            raise Refused(
+                "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record or 1 records: " + record_id
+            )
+
+    def unlock(self) -> list[Key]:
+        """Gives up the locks, at the end."""
+        mine = [key for key, holder in self._locks.items() if holder is self]
+        for key in mine:
+            del self._locks[key]
+        return mine
 
     def _check_unique(self, obj: SObject, record_id: str, record: Record) -> None:
         if record["IsDeleted"]:
@@ -162,7 +218,8 @@ class Transaction:
         after = self.store.get(object_name, record_id)
         if after is None or (kind := _net_kind(before, after)) is None:
             return None
-        changed = _changed(OBJECTS[object_name], before or {}, after) if kind == "UPDATE" else ()
+        obj = self.store.tables[object_name].obj
+        changed = _changed(obj, before or {}, after) if kind == "UPDATE" else ()
         return Change(object_name, record_id, kind, before, after, changed)
 
 

@@ -13,11 +13,12 @@ from sandbox.salesforce.errors import Refused, not_found
 from sandbox.salesforce.faults import routes as fault_routes
 from sandbox.salesforce.instance import API_VERSION, Instance
 from sandbox.salesforce.objects import ORDER, PRICEBOOK_ENTRY
+from sandbox.salesforce.oddities import routes as oddity_routes
+from sandbox.salesforce.oddities.operations import operate, operations_of
 from sandbox.salesforce.rest.answers import INSTANCE
 from sandbox.salesforce.rest.records import find_id, find_object, read_fields
 from sandbox.salesforce.schema import SObject, Value
 from sandbox.salesforce.seed.plant import PORTAL_BOOK
-from sandbox.salesforce.transaction import Transaction
 from sandbox.salesforce.usage import Allowances
 from sandbox.salesforce.values import parse
 
@@ -48,6 +49,7 @@ def make_app(instance: Instance) -> web.Application:
     app.router.add_get("/allowances", _allowances)
     app.router.add_post("/allowances", _allow)
     fault_routes.add_routes(app)
+    oddity_routes.add_routes(app)
     return app
 
 
@@ -165,29 +167,10 @@ async def _undelete(request: web.Request) -> web.Response:
 
 async def _transaction(request: web.Request) -> web.Response:
     """Several operations in one commit: {"operations": [{"op", "object", "id"?, "fields"?}]} -> {"ids": [...]}."""
-    operations = (await _body(request)).get("operations")
-    if not isinstance(operations, list) or not all(isinstance(o, dict) for o in operations):
-        raise Refused("JSON_PARSER_ERROR", "operations must be a list of objects")
+    operations = operations_of(await _body(request))
     with request.app[INSTANCE].org.transaction(_caller(request.app[INSTANCE])) as tx:
-        ids = [_operate(tx, operation) for operation in operations]
+        ids = operate(tx, operations)
     return _json({"ids": ids})
-
-
-def _operate(tx: Transaction, operation: dict[str, Any]) -> str:
-    obj = find_object(str(operation.get("object", "")))
-    fields: dict[str, Any] = operation.get("fields") or {}
-    match operation.get("op"):
-        case "create":
-            return tx.create(obj, read_fields(obj, fields, creating=True))
-        case "update":
-            tx.update(obj, find_id(str(operation.get("id"))), read_fields(obj, fields, creating=False))
-        case "delete":
-            tx.delete(obj, find_id(str(operation.get("id"))))
-        case "undelete":
-            tx.undelete(obj, find_id(str(operation.get("id"))))
-        case other:
-            raise Refused("INVALID_INPUT", f"unknown operation {other}")
-    return find_id(str(operation.get("id")))
 
 
 async def _price(request: web.Request) -> web.Response:

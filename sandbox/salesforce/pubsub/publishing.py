@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from sandbox.salesforce import avro, replay
+from sandbox.salesforce import avro
 from sandbox.salesforce.change_events import Outgoing
 from sandbox.salesforce.eventbus import StoredEvent, Topic
 from sandbox.salesforce.generated import pubsub_api_pb2 as pb
@@ -39,7 +39,7 @@ def _one(instance: Instance, topic: Topic, event: Any, accepted: list[StoredEven
     outgoing = Outgoing(topic.name, event.schema_id, event.payload)
     stored = instance.org.publisher.number(outgoing, instance.org.clock.now_ms())
     accepted.append(stored)
-    return pb.PublishResult(replay_id=replay.encode(stored.number), correlation_key=event.id)
+    return pb.PublishResult(replay_id=instance.org.replay.encode(stored.number), correlation_key=event.id)
 
 
 def _problem(topic: Topic, event: Any, schemas: dict[str, str]) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 import grpc
 
-from sandbox.salesforce import replay
 from sandbox.salesforce.eventbus import StoredEvent, Topic
 from sandbox.salesforce.generated import pubsub_api_pb2 as pb
 from sandbox.salesforce.instance import Instance
@@ -134,8 +133,8 @@ class Subscription:
     async def _send(self, topic: Topic, events: list[StoredEvent], latest: int) -> None:
         self._credit -= len(events)
         answer = pb.FetchResponse(
-            events=[self._troubled.event(event, replay.encode(event.number)) for event in events],
-            latest_replay_id=self._troubled.latest(replay.encode(latest), has_events=bool(events)),
+            events=[self._troubled.event(event, self._instance.org.replay.encode(event.number)) for event in events],
+            latest_replay_id=self._troubled.latest(self._instance.org.replay.encode(latest), has_events=bool(events)),
             rpc_id=self._rpc_id,
             pending_num_requested=self._credit,
         )
@@ -167,7 +166,7 @@ def _start(instance: Instance, topic: Topic, first: Any) -> int:
         raise bad_request(
             "subscription.fetch.replayid.validation.failed", "The replay id is required when the preset is CUSTOM."
         )
-    number = replay.decode(first.replay_id)
+    number = instance.org.replay.decode(first.replay_id)
     if number is None or not topic.knows(number):
         raise corrupted()
     return number

@@ -79,7 +79,7 @@ def retrieve(call: Call, object_name: str, record_id: str) -> Reply:
     obj = find_object(object_name)
     with call.transaction() as tx:
         try:
-            record = tx.existing(obj, find_id(record_id))
+            record = tx.existing(obj, find_id(record_id), call.org.store)
         except Refused as error:
             raise not_found() if error.code in ("NOT_FOUND", "MALFORMED_ID") else error from error
         return Reply(200, show(call, obj, record, call.query.get("fields")))

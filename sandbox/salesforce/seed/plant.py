@@ -39,7 +39,7 @@ class Planter:
 
     def _past(self, stamp_ms: int) -> Transaction:
         """A transaction that is never committed: its writes stay, and no event tells of them."""
-        return Transaction(self.org.store, self.org.counters, Caller(self.org.user_id, ""), stamp_ms)
+        return Transaction(self.org.database, self.org.counters, Caller(self.org.user_id, ""), lambda: stamp_ms)
 
     def _raw(self, obj: SObject, stamp_ms: int, record_id: str = "", **fields: Value) -> str:
         """A record without the checks of a transaction, which would make a large catalog slow to plant."""
@@ -54,7 +54,7 @@ class Planter:
             CreatedById=self.org.user_id,
             LastModifiedById=self.org.user_id,
         )
-        self.org.store.put(obj.name, record_id, record)
+        self.org.database.put(obj.name, record_id, record)
         return record_id
 
     def _people(self) -> None:

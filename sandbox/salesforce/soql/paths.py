@@ -7,7 +7,7 @@ from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.objects import OBJECTS
 from sandbox.salesforce.schema import Field, Record, SObject, Value
 from sandbox.salesforce.soql.tree import Path
-from sandbox.salesforce.store import Store
+from sandbox.salesforce.store import Reads
 
 Get: TypeAlias = Callable[[Record], Value]
 
@@ -15,7 +15,7 @@ Get: TypeAlias = Callable[[Record], Value]
 class Paths:
     """Resolves the paths of one query over one object."""
 
-    def __init__(self, store: Store, obj: SObject) -> None:
+    def __init__(self, store: Reads, obj: SObject) -> None:
         self.store = store
         self.obj = obj
 

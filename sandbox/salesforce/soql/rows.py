@@ -8,13 +8,13 @@ from sandbox.salesforce.objects import OBJECTS
 from sandbox.salesforce.schema import Record, SObject
 from sandbox.salesforce.soql.paths import Paths
 from sandbox.salesforce.soql.tree import Aggregate, Path, Query
-from sandbox.salesforce.store import Store
+from sandbox.salesforce.store import Reads
 from sandbox.salesforce.values import to_csv, to_json
 
 Render: TypeAlias = Callable[[Record], dict[str, Any]]
 
 
-def rest_rows(store: Store, obj: SObject, select: tuple[Path | Aggregate, ...], base: str) -> Render:
+def rest_rows(store: Reads, obj: SObject, select: tuple[Path | Aggregate, ...], base: str) -> Render:
     """A function that shows a record with the selected fields.  `base` is the path of the API version."""
     own: dict[str, Callable[[Record], object]] = {}
     nested: dict[str, list[Path]] = {}
@@ -41,7 +41,7 @@ def rest_rows(store: Store, obj: SObject, select: tuple[Path | Aggregate, ...], 
 
 
 def _follow(
-    store: Store, paths: Paths, relationship: str, inner: tuple[Path, ...], base: str
+    store: Reads, paths: Paths, relationship: str, inner: tuple[Path, ...], base: str
 ) -> Callable[[Record], object]:
     reference = paths.reference(relationship)
     render = rest_rows(store, OBJECTS[reference.refers_to], inner, base)
@@ -57,7 +57,7 @@ def attributes(obj: SObject, record: Record, base: str) -> dict[str, str]:
     return {"type": obj.name, "url": f"{base}/sobjects/{obj.name}/{record['Id']}"}
 
 
-def csv_columns(store: Store, obj: SObject, query: Query) -> tuple[list[str], Callable[[Record], list[str]]]:
+def csv_columns(store: Reads, obj: SObject, query: Query) -> tuple[list[str], Callable[[Record], list[str]]]:
     """The header and the cells of a Bulk result.  Raises Refused for what Bulk cannot select."""
     paths = Paths(store, obj)
     names: list[str] = []

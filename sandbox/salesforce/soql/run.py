@@ -10,7 +10,7 @@ from sandbox.salesforce.schema import Record, SObject, Value
 from sandbox.salesforce.soql.paths import Get, Paths
 from sandbox.salesforce.soql.predicate import Test, compile_condition
 from sandbox.salesforce.soql.tree import Aggregate, All, Comparison, Condition, Query, Sort
-from sandbox.salesforce.store import Store, Table
+from sandbox.salesforce.store import Reads, ShownTable
 
 
 def target(query: Query) -> SObject:
@@ -21,7 +21,7 @@ def target(query: Query) -> SObject:
     return obj
 
 
-def candidates(store: Store, query: Query) -> list[Record]:
+def candidates(store: Reads, query: Query) -> list[Record]:
     """A snapshot of the records the filter has to look at: few where an id or an indexed field is named."""
     table = store.tables[target(query).name]
     for part in _conjuncts(query.where):
@@ -31,7 +31,7 @@ def candidates(store: Store, query: Query) -> list[Record]:
     return list(table.records.values())
 
 
-def test(store: Store, query: Query, now_ms: int, *, with_deleted: bool) -> Test:
+def test(store: Reads, query: Query, now_ms: int, *, with_deleted: bool) -> Test:
     """The filter of a query, also checking what it selects and sorts by."""
     paths = Paths(store, target(query))
     where = compile_condition(query.where, paths, now_ms) if query.where else None
@@ -42,14 +42,14 @@ def test(store: Store, query: Query, now_ms: int, *, with_deleted: bool) -> Test
     return lambda record: not record["IsDeleted"] and where(record)
 
 
-def select(store: Store, query: Query, now_ms: int, *, with_deleted: bool) -> list[Record]:
+def select(store: Reads, query: Query, now_ms: int, *, with_deleted: bool) -> list[Record]:
     """The records of a query without aggregates, filtered, sorted and cut."""
     check = test(store, query, now_ms, with_deleted=with_deleted)
     found = [record for record in candidates(store, query) if check(record)]
     return arrange(store, query, found)
 
 
-def arrange(store: Store, query: Query, found: list[Record]) -> list[Record]:
+def arrange(store: Reads, query: Query, found: list[Record]) -> list[Record]:
     """Sort, offset and limit."""
     if query.order:
         found = _sorted(Paths(store, target(query)), query.order, found)
@@ -65,7 +65,7 @@ def _conjuncts(condition: Condition | None) -> Iterator[Comparison]:
             yield from _conjuncts(part)
 
 
-def _by_index(table: Table, comparison: Comparison) -> list[Record] | None:
+def _by_index(table: ShownTable, comparison: Comparison) -> list[Record] | None:
     if len(comparison.path) != 1 or comparison.operator not in ("=", "IN"):
         return None
     field = table.obj.by_lower.get(comparison.path[0].lower())
@@ -101,7 +101,7 @@ def _sort_key(get: Get, *, fold: bool) -> Callable[[Record], Any]:
     return key
 
 
-def aggregate(store: Store, query: Query, now_ms: int, *, with_deleted: bool) -> list[dict[str, Value]]:
+def aggregate(store: Reads, query: Query, now_ms: int, *, with_deleted: bool) -> list[dict[str, Value]]:
     """One row per group, or one in all; each value under its alias."""
     paths = Paths(store, target(query))
     check = test(store, query, now_ms, with_deleted=with_deleted)
