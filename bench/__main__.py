@@ -7,8 +7,9 @@ import sys
 
 from bench import path, report
 from bench.ingest import measuring as ingest
+from bench.projector import measuring as projector
 
-SUBJECTS = {"path": path, "ingest": ingest}
+SUBJECTS = {"path": path, "ingest": ingest, "projector": projector}
 
 
 def main() -> int:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.ingest import world
-from bench.ingest.world import ROOT, Org
+from bench import worlds
+from bench.worlds import ROOT, Org
 from schemas import mapping as mappings
 from schemas import topics
 from services.ingestor import checkpoints
@@ -46,7 +46,7 @@ class Measured:
 async def measure(rows: int, runs: int = RUNS) -> Measured:
     """Floor and ours in turn, against one org of about so many price entries, four to a product."""
     ours, floor, peak, count = [], [], 0.0, 0
-    async with world.org("--products", str(rows // 4)) as org, world.log() as log:
+    async with worlds.org("--products", str(rows // 4)) as org, worlds.log() as log:
         with tempfile.TemporaryDirectory(prefix="umbra-bench-") as pages:
             for run in range(runs):
                 count, rate, memory = await _ours({**org.environment, **log})

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
-from bench.ingest import world
-from bench.ingest.world import Org, Worker
+from bench import worlds
 from bench.report import Metric, percentile
+from bench.worlds import Org, Worker
 from schemas import topics
 from services.kernel import kafka
 from services.kernel.settings import KafkaSettings
@@ -36,7 +36,7 @@ async def measure(runs: int, backlog: int, paced: int) -> list[Metric]:
     """Interleaved: the floor and ours in turn, each on an empty log of its own, against one org."""
     subjects = {"floor": _floor, "ours": _ours}
     measured = {name: Measured() for name in subjects}
-    async with world.org("--products", "500") as org:
+    async with worlds.org("--products", "500") as org:
         entries = await _entries(org)
         await _fill(org, entries, backlog)
         for _ in range(runs):
@@ -81,7 +81,7 @@ def _update(entry: str, price: float) -> dict[str, object]:
 
 async def _one_run(org: Org, entries: list[str], subject: Subject, backlog: int, paced: int, into: Measured) -> None:
     async with (
-        world.log() as settings,
+        worlds.log() as settings,
         _arrivals(settings["UMBRA_KAFKA_BOOTSTRAP"]) as arrivals,
         subject({**settings, **org.environment}),
     ):
@@ -148,8 +148,8 @@ async def _arrivals(bootstrap: str) -> AsyncIterator[asyncio.Queue[float]]:
 
 def _ours(settings: Mapping[str, str]) -> AbstractAsyncContextManager[Worker]:
     ours = {"UMBRA_STREAM_ENABLED": "true", "UMBRA_STREAM_TOPICS": SALESFORCE_TOPIC}
-    return world.working("services.ingestor", {**settings, **ours})
+    return worlds.working("services.ingestor", {**settings, **ours})
 
 
 def _floor(settings: Mapping[str, str]) -> AbstractAsyncContextManager[Worker]:
-    return world.working("bench.ingest.floor_stream", settings, SALESFORCE_TOPIC, TOPIC.name)
+    return worlds.working("bench.ingest.floor_stream", settings, SALESFORCE_TOPIC, TOPIC.name)

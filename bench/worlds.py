@@ -1,4 +1,4 @@
-"""What the ingest benchmarks run against: an org, a broker and a cache, each a process of its own."""
+"""What the benchmarks run against: an org, a broker and a cache, each a process of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from schemas import topics
 from services.kernel import kafka as clients
 from services.kernel.settings import KafkaSettings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 _STOP_SECONDS = 15
 
 
