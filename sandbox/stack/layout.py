@@ -48,6 +48,7 @@ class Layout:
             **environment.valkey(self._ports),
             **(environment.salesforce(self._org) if self._org else {}),
             **environment.tokens(self._ports, keys.cursor_key(self._settings.state)),
+            "UMBRA_PRICEBOOK": self._base["UMBRA_PRICEBOOK"],
         }
 
     def units(self) -> list[Unit]:

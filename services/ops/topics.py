@@ -40,6 +40,24 @@ async def ensure(bootstrap: str, dsn: str, *, replication: int = 1, wanted: Sequ
     return Report(created, found)
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """How the topics are: those that lack, and where partition counts and settings differ from the definition."""
+
+    missing: list[str]
+    partitions: list[str]
+    settings: list[str]
+
+
+async def examine(bootstrap: str, *, wanted: Sequence[Topic] = topics.ALL) -> Examined:
+    """Compare the topics with their definition; changes nothing. Raises CommandFailed where no Kafka answers."""
+    async with _admin(bootstrap) as admin:
+        existing = set(await admin.list_topics())
+        there = [topic for topic in wanted if topic.name in existing]
+        missing = [topic.name for topic in wanted if topic.name not in existing]
+        return Examined(missing, await _other_counts(admin, there), await _other_settings(admin, there))
+
+
 @asynccontextmanager
 async def _alone(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection that holds the lock of migrations: one at a time, the others wait."""
@@ -85,19 +103,28 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], replicat
 
 
 async def _differences(admin: AIOKafkaAdminClient, existing: Sequence[Topic]) -> list[str]:
+    return [*await _other_counts(admin, existing), *await _other_settings(admin, existing)]
+
+
+async def _other_counts(admin: AIOKafkaAdminClient, existing: Sequence[Topic]) -> list[str]:
     if not existing:
         return []
     counts = {
         found["topic"]: len(found["partitions"])
         for found in await admin.describe_topics([topic.name for topic in existing])
     }
-    found = [
+    return [
         f"{topic.name} has {counts[topic.name]} partitions, not {topic.partitions}"
         for topic in existing
         if counts[topic.name] != topic.partitions
     ]
+
+
+async def _other_settings(admin: AIOKafkaAdminClient, existing: Sequence[Topic]) -> list[str]:
+    if not existing:
+        return []
     settings = await _settings(admin, existing)
-    return found + [
+    return [
         f"{topic.name} has {key}={settings[topic.name].get(key)}, not {value}"
         for topic in existing
         for key, value in topic.config.items()
