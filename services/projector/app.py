@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -21,6 +22,7 @@ from services.kernel.lifecycle import BAD_SETTINGS
 from services.kernel.retry import Backoff
 from services.kernel.settings import KafkaSettings
 from services.kernel.tagcache import TagCache
+from services.projector.coverage_watch import CoverageWatch
 from services.projector.dead_letters import DeadLetters, Send
 from services.projector.engine import driver
 from services.projector.engine.desk import Desk
@@ -73,7 +75,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, work_class: type[Work]
             kafka=settings.kafka,
             batch_records=settings.projector_batch_records,
         )
-        monitor = Monitor(pool, ledger, work, counted, SYSTEM)
+        coverage = CoverageWatch(pool, counted, SYSTEM, timedelta(days=settings.projector_ledger_days))
+        monitor = Monitor(pool, ledger, work, counted, SYSTEM, coverage)
         app = driver.build(_tuning(settings), desk)
         health.ready("postgres", monitor.postgres)
         health.live("progress", monitor.progress)
@@ -145,7 +148,7 @@ async def _all_there(settings: Settings, stop: asyncio.Event) -> bool:
 async def _missing(settings: Settings) -> str | None:
     try:
         connection = await asyncpg.connect(settings.postgres.dsn, timeout=5)
-        migrated = await connection.fetchval("SELECT to_regclass('dead_letter') IS NOT NULL")
+        migrated = await connection.fetchval("SELECT to_regclass('coverage_span') IS NOT NULL")
         await connection.close()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if not postgres.is_transient(error):

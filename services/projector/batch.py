@@ -115,6 +115,8 @@ def decode(record: LogRecord, mapping: FieldMapping) -> Event:
         raise Poison(f"it speaks of another object than the topic of {name}")
     if isinstance(event, RecordChange):
         _check_change(event, record.key, mapping.objects[name])
+    else:
+        _check_mark(event)
     return event
 
 
@@ -135,6 +137,12 @@ def _check_change(change: RecordChange, key: bytes | None, mapping: ObjectMappin
         known = mapping.fields.get(name)
         if value is not None and known is not None and not is_canonical(known.type, value):
             raise Poison(f"{name} is no canonical {known.type}")
+
+
+def _check_mark(mark: Watermark) -> None:
+    times = (mark.covered_from, mark.covered_until, mark.hole_from, mark.hole_to)
+    if any(time is not None and time.tzinfo is None for time in times):
+        raise Poison("its time has no zone")
 
 
 def _checked_status(status: OrderStatus) -> OrderStatus:

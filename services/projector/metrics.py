@@ -75,3 +75,27 @@ class Metrics:
             ("object", "reason"),
             registry=registry,
         )
+        self.coverage_lag = Gauge(
+            "projector_coverage_lag_seconds",
+            "How long ago an object's coverage ends, observed (stream) and proven (reads); infinite: it has none.",
+            ("object", "kind"),
+            registry=registry,
+        )
+        self.holes = Gauge(
+            "projector_open_holes",
+            "Ranges of an object of which nothing is known, by what made them.",
+            ("object", "reason"),
+            registry=registry,
+        )
+        self.hole_age = Gauge(
+            "projector_hole_age_seconds",
+            "Time since the end of the oldest open hole.",
+            ("object", "reason"),
+            registry=registry,
+        )
+        self.repairs = Gauge(
+            "projector_repairs_due",
+            "Records that have to be read again: dirty, or incomplete for two minutes.",
+            ("object", "reason"),
+            registry=registry,
+        )

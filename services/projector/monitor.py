@@ -1,4 +1,4 @@
-"""Looks at the projection from outside it every few seconds: lag, backlog, outbox, what is hidden; and health."""
+"""Looks at the projection from outside it every few seconds: lag, backlog, outbox, hidden, coverage; and health."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from services.kernel.clock import Clock
+from services.projector.coverage_watch import CoverageWatch
 from services.projector.engine.ledger import Ledger
 from services.projector.link import statements
 from services.projector.metrics import Metrics
@@ -23,8 +24,11 @@ STUCK_SECONDS = 300.0
 class Monitor:
     """`reachable` is whether Postgres answered the last time it was asked."""
 
-    def __init__(self, pool: Any, ledger: Ledger, work: Work, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, pool: Any, ledger: Ledger, work: Work, metrics: Metrics, clock: Clock, coverage: CoverageWatch
+    ) -> None:
         self._pool = pool
+        self._coverage = coverage
         self._ledger = ledger
         self._work = work
         self._metrics = metrics
@@ -55,6 +59,7 @@ class Monitor:
         for row in rows:
             self._metrics.hidden.labels(row["object"], row["reason"]).set(row["records"])
             self._metrics.hidden_age.labels(row["object"], row["reason"]).set(row["oldest"])
+        await self._coverage.look()
 
     async def postgres(self) -> str | None:
         return None if self.reachable else "Postgres does not answer"

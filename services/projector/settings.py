@@ -59,6 +59,11 @@ class Settings:
         doc="Records that may be set aside within an hour; past it the worker stops instead of emptying a topic.",
         check=at_least(0),
     )
+    projector_ledger_days: float = setting(
+        default=60.0,
+        doc="Days that the coverage ledger keeps history; not fewer than the log keeps records.",
+        check=at_least(30),
+    )
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -29,6 +29,11 @@ def as_record(event: RecordChange, **override: Any) -> LogRecord:
     return raw(msgspec.json.encode(body), key=event.record_id.encode())
 
 
+def timeless() -> bytes:
+    said = {"kind": "watermark", "object": "Product2", "basis": "stream", "origin": "cdc"}
+    return msgspec.json.encode({**said, "covered_until": "2026-11-02T03:04:05"})
+
+
 def test_good_records_have_no_fault() -> None:
     log = Log()
 
@@ -43,6 +48,7 @@ def test_good_records_have_no_fault() -> None:
         (raw(b"{}"), "it does not decode"),
         (raw(b'{"kind":"watermark","object":"Account","basis":"stream","origin":"cdc"}'), "another object"),
         (as_record(product(1, "A"), object="Account"), "another object"),
+        (raw(timeless()), "its time has no zone"),
         (as_record(product(1, "A"), version="12"), "its version is malformed"),
         (as_record(product(1, "A"), record_id="01t"), "no Salesforce id"),
         (as_record(product(1, "A"), record_id=sf_id("Product2", 2)), "its key is not its record id"),

@@ -1,0 +1,146 @@
+-- migrate:up
+
+-- The ledger: of which times an object is covered, and by what. A row is one delta or full read, or all marks of a
+-- stream that are contiguous since the same time. Rows are a join of the watermarks, in any order, any number of times.
+CREATE TABLE coverage_span (
+  object TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  basis TEXT NOT NULL CHECK (basis IN ('stream', 'delta', 'full')),
+  covered_from TIMESTAMPTZ NOT NULL,     -- -infinity: since ever
+  job_id TEXT NOT NULL,                  -- of a delta or full read, '' of a stream
+  covered_until TIMESTAMPTZ NOT NULL,
+  replay_to TEXT COLLATE "C" NOT NULL DEFAULT '',    -- of a stream: its position at covered_until,
+  first_until TIMESTAMPTZ NOT NULL,                  -- and at its first mark
+  replay_from TEXT COLLATE "C" NOT NULL DEFAULT '',
+  changed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  PRIMARY KEY (object, partition, basis, covered_from, job_id),
+  CHECK (covered_from <= covered_until)
+);
+
+-- What was known before there was a ledger: full reads.
+INSERT INTO coverage_span (object, partition, basis, covered_from, job_id, covered_until, first_until)
+SELECT object, partition, basis, '-infinity', coalesce(job_id, ''), covered_until, covered_until
+FROM object_coverage WHERE basis = 'full';
+
+ALTER TABLE coverage_hole ADD COLUMN changed_at TIMESTAMPTZ NOT NULL DEFAULT now();
+
+-- Open on any partition is open.
+CREATE VIEW open_hole AS
+SELECT object, hole_id, split_part(hole_id, ':', 1) AS kind,
+  CASE WHEN bool_and(hole_from IS NOT NULL) THEN min(hole_from) END AS hole_from,
+  CASE WHEN bool_and(hole_to IS NOT NULL) THEN max(hole_to) END AS hole_to,
+  min(reason) AS reason, min(coalesce(hole_to, hole_from, changed_at)) AS since
+FROM coverage_hole WHERE opened AND closed_by IS NULL
+GROUP BY object, hole_id;
+
+-- One row for each span that has reached every partition; a span counts only as far as the slowest of them.
+CREATE VIEW coverage_by AS
+SELECT s.object, s.basis, nullif(s.covered_from, '-infinity') AS covered_from, min(s.covered_until) AS covered_until,
+  nullif(s.job_id, '') AS job_id, nullif(max(s.replay_from), '') AS replay_from, nullif(min(s.replay_to), '') AS replay_to
+FROM coverage_span s JOIN topic_epoch e ON e.object = s.object AND s.partition < e.partitions
+GROUP BY s.object, s.basis, s.covered_from, s.job_id, e.partitions
+HAVING count(*) = e.partitions;
+
+-- The times of which an object is observed (by the stream, less open holes) and proven (by reads).
+-- On every partition, or it does not count; NULL covered_from: since ever.
+CREATE VIEW coverage_range AS
+WITH parts AS (
+  SELECT e.object, p.partition, k.kind
+  FROM topic_epoch e CROSS JOIN LATERAL generate_series(0, e.partitions - 1) AS p(partition)
+    CROSS JOIN (VALUES ('observed'), ('proven')) AS k(kind)
+  WHERE e.object IS NOT NULL
+), spans AS (
+  SELECT object, partition, CASE basis WHEN 'stream' THEN 'observed' ELSE 'proven' END AS kind,
+    range_agg(tstzrange(covered_from, covered_until, '[]')) AS ranges
+  FROM coverage_span GROUP BY 1, 2, 3
+), folded AS (
+  SELECT object, kind, range_intersect_agg(coalesce(spans.ranges, '{}')) AS ranges
+  FROM parts LEFT JOIN spans USING (object, partition, kind) GROUP BY object, kind
+), holes AS (
+  SELECT object, 'observed' AS kind, range_agg(tstzrange(
+    least(coalesce(hole_from, '-infinity'), hole_to), greatest(coalesce(hole_to, 'infinity'), hole_from), '[]')) AS ranges
+  FROM open_hole GROUP BY object
+)
+SELECT folded.object, folded.kind, nullif(lower(span), '-infinity') AS covered_from, upper(span) AS covered_until
+FROM folded LEFT JOIN holes USING (object, kind),
+  LATERAL unnest(folded.ranges - coalesce(holes.ranges, '{}')) AS span;
+
+-- As before, but proven is what reads have shown without a gap since ever: a delta alone proves nothing before itself.
+CREATE OR REPLACE VIEW object_freshness AS
+WITH parts AS (
+  SELECT e.object, p.partition
+  FROM topic_epoch e CROSS JOIN LATERAL generate_series(0, e.partitions - 1) AS p(partition)
+  WHERE e.object IS NOT NULL
+), per_part AS (
+  SELECT parts.object, parts.partition,
+    max(c.covered_until) AS any_until,
+    max(c.covered_until) FILTER (WHERE c.basis = 'full') AS full_read
+  FROM parts LEFT JOIN object_coverage c USING (object, partition)
+  GROUP BY parts.object, parts.partition
+), holes AS (
+  SELECT object, min(coalesce(hole_from, '-infinity'::timestamptz)) AS oldest, count(DISTINCT hole_id) AS holes
+  FROM coverage_hole WHERE opened AND closed_by IS NULL GROUP BY object
+), folded AS (
+  SELECT object,
+    CASE WHEN bool_and(full_read IS NOT NULL) THEN min(any_until) END AS observed,
+    CASE WHEN bool_and(full_read IS NOT NULL) THEN min(full_read) END AS full_read
+  FROM per_part GROUP BY object
+)
+SELECT folded.object,
+  CASE WHEN holes.oldest = '-infinity' THEN NULL
+       ELSE least(folded.observed, holes.oldest) END AS observed_until,
+  -- A subquery, so that who asks only for the observed time, as every read of the portal does, does not pay for it.
+  greatest(folded.full_read, (
+    SELECT max(r.covered_until) FROM coverage_range r
+    WHERE r.object = folded.object AND r.kind = 'proven' AND r.covered_from IS NULL)) AS proven_until,
+  folded.full_read AS full_read_until,
+  coalesce(holes.holes, 0) AS open_holes
+FROM folded LEFT JOIN holes USING (object);
+
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'umbra_reader') THEN
+    GRANT SELECT ON coverage_span, open_hole, coverage_by, coverage_range, object_freshness TO umbra_reader;
+  END IF;
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'umbra_projector') THEN
+    GRANT SELECT, INSERT, UPDATE, DELETE ON coverage_span TO umbra_projector;
+    GRANT SELECT ON open_hole, coverage_by, coverage_range, object_freshness TO umbra_projector;
+  END IF;
+END
+$$;
+
+-- migrate:down
+
+CREATE OR REPLACE VIEW object_freshness AS
+WITH parts AS (
+  SELECT e.object, p.partition
+  FROM topic_epoch e CROSS JOIN LATERAL generate_series(0, e.partitions - 1) AS p(partition)
+  WHERE e.object IS NOT NULL
+), per_part AS (
+  SELECT parts.object, parts.partition,
+    max(c.covered_until) AS any_until,
+    max(c.covered_until) FILTER (WHERE c.basis IN ('delta', 'full')) AS proven,
+    max(c.covered_until) FILTER (WHERE c.basis = 'full') AS full_read
+  FROM parts LEFT JOIN object_coverage c USING (object, partition)
+  GROUP BY parts.object, parts.partition
+), holes AS (
+  SELECT object, min(coalesce(hole_from, '-infinity'::timestamptz)) AS oldest, count(DISTINCT hole_id) AS holes
+  FROM coverage_hole WHERE opened AND closed_by IS NULL GROUP BY object
+), folded AS (
+  SELECT object,
+    CASE WHEN bool_and(full_read IS NOT NULL) THEN min(any_until) END AS observed,
+    CASE WHEN bool_and(proven IS NOT NULL) THEN min(proven) END AS proven,
+    CASE WHEN bool_and(full_read IS NOT NULL) THEN min(full_read) END AS full_read
+  FROM per_part GROUP BY object
+)
+SELECT folded.object,
+  CASE WHEN holes.oldest = '-infinity' THEN NULL
+       ELSE least(folded.observed, holes.oldest) END AS observed_until,
+  folded.proven AS proven_until,
+  folded.full_read AS full_read_until,
+  coalesce(holes.holes, 0) AS open_holes
+FROM folded LEFT JOIN holes USING (object);
+
+DROP VIEW coverage_range, coverage_by, open_hole;
+ALTER TABLE coverage_hole DROP COLUMN changed_at;
+DROP TABLE coverage_span;

@@ -1,0 +1,104 @@
+"""The coverage ledger of a partition: a join of its watermarks, in any order and any number of times. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from schemas.events import Basis, Watermark
+
+
+class Key(NamedTuple):
+    """What one span is: a read by its job, a stream by the time since when it is contiguous.
+
+    covered_from: None for since ever, which only a full read covers
+    """
+
+    object: str
+    partition: int
+    basis: Basis
+    covered_from: datetime | None
+    job_id: str
+
+
+class Reached(NamedTuple):
+    """A mark of a span: how far, and a stream's position there. Of two at the same time the greater text counts."""
+
+    until: datetime
+    replay_id: str
+
+
+class Span(NamedTuple):
+    """The least and the greatest mark; the span is covered from its key's time up to the greatest."""
+
+    first: Reached
+    last: Reached
+
+
+class HoleKey(NamedTuple):
+    object: str
+    partition: int
+    hole_id: str
+
+
+class Hole(NamedTuple):
+    """A range of which nothing is known. None is no bound: since ever, or nobody knows until when."""
+
+    since: datetime | None
+    until: datetime | None
+    reason: str
+
+
+def join(one: Span, other: Span) -> Span:
+    """Associative, commutative, idempotent."""
+    return Span(min(one.first, other.first), max(one.last, other.last))
+
+
+def fold(marks: Iterable[tuple[int, Watermark]]) -> dict[Key, Span]:
+    """The spans that some marks make, each with the partition that it came from."""
+    made: dict[Key, Span] = {}
+    for partition, mark in marks:
+        key = key_of(partition, mark)
+        if key is not None and mark.covered_until is not None:
+            reached = Reached(mark.covered_until, mark.replay_id or "")
+            new = Span(reached, reached)
+            made[key] = join(made[key], new) if key in made else new
+    return made
+
+
+def key_of(partition: int, mark: Watermark) -> Key | None:
+    """None for a mark that covers no range: a hole, a start, a read or a stream that does not say since when."""
+    since, until = mark.covered_from, mark.covered_until
+    if mark.basis == "hole" or until is None or (since is None and mark.basis != "full"):
+        return None
+    if since is not None and since > until:
+        return None
+    return Key(mark.object, partition, mark.basis, since, mark.job_id or "")
+
+
+def holes(marks: Iterable[tuple[int, Watermark]]) -> dict[HoleKey, Hole]:
+    """The holes that some marks open; one that is told twice is as wide as both tell."""
+    made: dict[HoleKey, Hole] = {}
+    for partition, mark in marks:
+        if mark.basis == "hole" and mark.hole_id is not None:
+            key = HoleKey(mark.object, partition, mark.hole_id)
+            new = Hole(mark.hole_from, mark.hole_to, mark.reason or "")
+            made[key] = _wider(made[key], new) if key in made else new
+    return made
+
+
+def _wider(one: Hole, other: Hole) -> Hole:
+    since = None if one.since is None or other.since is None else min(one.since, other.since)
+    until = None if one.until is None or other.until is None else max(one.until, other.until)
+    return Hole(since, until, min(one.reason, other.reason))
+
+
+def closed(marks: Iterable[tuple[int, Watermark]]) -> dict[HoleKey, str]:
+    """The holes that some marks close for good, and what closes them."""
+    made: dict[HoleKey, str] = {}
+    for partition, mark in marks:
+        for hole_id in mark.closes:
+            key, by = HoleKey(mark.object, partition, hole_id), mark.job_id or mark.basis
+            made[key] = min(made.get(key, by), by)
+    return made
