@@ -6,11 +6,18 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 
+from prometheus_client import CollectorRegistry
+
 from schemas import mapping as mappings
 from schemas.mapping import Mapping, MappingError
 from services.ingestor import reading
+from services.ingestor.jobs import backfill
+from services.ingestor.jobs.means import Means
 from services.ingestor.metrics import Metrics
-from services.ingestor.ownership import Ownership
+from services.ingestor.ownership import Jobs, Ownership
+from services.ingestor.repair import repairs
+from services.ingestor.repair.metrics import RepairMetrics
+from services.ingestor.repair.repairs import Repairs
 from services.ingestor.settings import Settings
 from services.ingestor.stream import Source
 from services.kernel import metrics as kernel_metrics
@@ -19,6 +26,7 @@ from services.kernel.clock import SYSTEM
 from services.kernel.errors import Fatal
 from services.kernel.health import Health, admin_server
 from services.salesforce import door
+from services.salesforce.door import Door
 from services.salesforce.pubsub import client
 from services.salesforce.pubsub.avro import SchemaCache
 from services.salesforce.pubsub.org_clock import OrgClock
@@ -26,6 +34,8 @@ from services.salesforce.pubsub.org_clock import OrgClock
 log = logging.getLogger(__name__)
 
 _BAD_SETTINGS = 2
+_JOB_SECONDS = 12 * 3_600.0
+"""Longest wait for one Bulk job of ours."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -52,9 +62,31 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             metrics=counts,
             clock=SYSTEM,
         )
-        ownership = Ownership(settings.kafka, source)
+        ownership = Ownership(settings.kafka, source, _jobs(settings, salesforce, source, registry))
         health.ready("streams", ownership.check)
         await ownership.run(stop)
+
+
+def _jobs(settings: Settings, salesforce: Door, source: Source, registry: CollectorRegistry) -> Jobs | None:
+    """What the owner of the jobs runs; None where there is no database to say what is due."""
+    repair = settings.repair
+    if not repair.postgres_dsn:
+        log.warning("nothing is repaired: UMBRA_POSTGRES_DSN is not set", extra={"action": "repairs_off"})
+        return None
+    means = Means(
+        kafka=settings.kafka,
+        rest=salesforce.rest,
+        bulk=salesforce.bulk,
+        dsn=repair.postgres_dsn,
+        statuses=source.mapping.order_status,
+        margin_ms=repair.read_margin_ms,
+        job_seconds=_JOB_SECONDS,
+        clock=source.clock,
+    )
+    closing = repairs.Jobs(full=backfill.run, delta=backfill.run)
+    org_now_ms = source.pubsub.org_clock.now_ms
+    work = Repairs(means, source.mapping, closing, repair, RepairMetrics(registry), org_now_ms)
+    return lambda: repairs.forever(work)
 
 
 def _mapping(settings: Settings) -> Mapping:

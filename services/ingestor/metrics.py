@@ -99,6 +99,9 @@ class Metrics:
             registry=registry,
         )
         self.owned = Gauge("ingest_owned", "Whether this process owns the topic.", ["topic"], registry=registry)
+        self.runs_jobs = Gauge(
+            "ingest_runs_jobs", "Whether this process runs what is repaired and scheduled.", registry=registry
+        )
         self.covered = Gauge(
             "ingest_covered_until_timestamp_seconds",
             "Up to when, by the org's clock, the stream has brought everything into the log.",

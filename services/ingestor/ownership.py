@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
-from typing import Never
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Never
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
@@ -37,12 +37,18 @@ _REBALANCE_MS = 20_000
 _LONG_LIFE_SECONDS = 10.0
 
 
-class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types, and insists on its own base
-    """One member of the group, and one task for each topic that it owns."""
+JOBS = "jobs"
+"""What the owner of the jobs' checkpoint partition runs, beside topics."""
+Jobs = Callable[[], Coroutine[Any, Any, Never]]
 
-    def __init__(self, settings: KafkaSettings, source: Source) -> None:
+
+class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types, and insists on its own base
+    """One member of the group, and one task for each topic that it owns; one for all jobs where it owns those."""
+
+    def __init__(self, settings: KafkaSettings, source: Source, jobs: Jobs | None = None) -> None:
         self._kafka = settings
         self._source = source
+        self._jobs = jobs
         self._settings: StreamSettings = source.settings
         self._tasks: dict[str, asyncio.Task[Never]] = {}
         self._gates: dict[str, Gate] = {}
@@ -105,6 +111,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
             self._gates[name] = Gate(f"{name}: not subscribed yet")
             self._tasks[name] = self._group.create_task(self._own(name, self._gates[name]), name=f"own {name}")
             self._source.metrics.owned.labels(name).set(1)
+        if self._jobs is not None and any(place.partition == topics.JOBS_PARTITION for place in places):
+            self._tasks[JOBS] = self._group.create_task(self._jobs(), name="jobs")
+            self._source.metrics.runs_jobs.set(1)
         self._joined.open()
         log.info("topics assigned", extra={"action": "assigned", "topics": ",".join(self._tasks) or "none"})
 
@@ -123,6 +132,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         for name in list(self._gates):
             self._gates.pop(name)
             self._source.metrics.owned.labels(name).set(0)
+        self._source.metrics.runs_jobs.set(0)
 
     async def _own(self, name: str, gate: Gate) -> Never:
         """Own one topic until cancelled, which revocation does: as long as this runs, the group says it is ours."""

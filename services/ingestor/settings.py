@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas import topics
+from schemas import topics, versions
 from services.kernel.settings import (
     AdminSettings,
     KafkaSettings,
@@ -56,6 +56,30 @@ class StreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepairSettings:
+    """What the owner of the jobs does by itself."""
+
+    postgres_dsn: str = setting(
+        default="",
+        secret=True,
+        doc="PostgreSQL connection URI of a role that may read: what has to be repaired. Without it nothing is.",
+    )
+    read_margin_ms: int = setting(
+        default=versions.DEFAULT_MARGIN_MS,
+        check=at_least(5000),
+        doc="M: how far before its own start a read proves, in milliseconds. A greater one is always safe.",
+    )
+    repair_look_seconds: float = setting(
+        default=5.0, check=at_least(0.1), doc="Longest pause between two looks at what has to be repaired, in seconds."
+    )
+    repair_first_seconds: float = setting(
+        default=900.0,
+        check=at_least(0),
+        doc="How long the hole of a first start is left to a backfill that a person runs, in seconds.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     process: ProcessSettings
     admin: AdminSettings
@@ -63,4 +87,5 @@ class Settings:
     valkey: ValkeySettings
     salesforce: SalesforceSettings
     stream: StreamSettings
+    repair: RepairSettings
     mapping_file: Path | None = setting(default=None, doc="Field mapping; the one that comes with Umbra where empty.")
