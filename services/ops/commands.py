@@ -35,5 +35,6 @@ COMMANDS = (
     Command("smoke", "start a stack, change something, see it arrive everywhere, stop"),
     Command("migrate", "bring tables and topics up to date"),
     Command("backfill", "read whole objects into the log"),
+    Command("delta", "read what was changed or deleted since the last proof"),
     Command("doctor", "check the org and the servers, and say what to change"),
 )

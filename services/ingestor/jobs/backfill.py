@@ -41,6 +41,9 @@ _PROJECTOR_SECONDS = 900.0
 _MANY_RECORDS, _MANY_SHARE = 1_000, 0.2
 """So many records gone at once are more likely hidden by a permission than deleted."""
 
+_KEPT = ("rate", "proven_r0_ms", "margin_ms", "anti_join_r0_ms")
+"""Of the newest complete read, and of the newest with an anti-join; kept while the next one is under way."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -78,6 +81,7 @@ class Backfill:
         self._copying: Copying | None = None
         self._gone = 0
         self._rate = plan.RATE
+        self._kept: dict[str, Any] = {}
 
     def partial(self, why: Why, reason: str) -> Outcome:
         at = self._copying.at if self._copying else self._at
@@ -97,6 +101,7 @@ class Backfill:
         self._gone = 0
         async with transactions.opened(means.kafka, transactions.id_of(job_name(self._object))) as held:
             stored = await checkpoints.read(means.kafka, topics.JOBS_PARTITION, job_name(self._object))
+            self._kept = {key: stored.job[key] for key in _KEPT if key in stored.job} if stored else {}
             unfinished = None if self._fresh else resume.of(stored)
             if unfinished is None or unfinished.state != "read":
                 unfinished = await self._read(held, unfinished)
@@ -160,7 +165,7 @@ class Backfill:
         if topic is None:
             return ()
         begun = await checkpoints.read(self._means.kafka, topics.checkpoint_partition(topic), topic)
-        return () if begun is None else (openings.first_hole_id(topic),)
+        return () if begun is None else (openings.first_hole_id(topic, begun.covered_from),)
 
     async def _finished(self, held: Transactions, job: Job, at: Resume) -> Job:
         try:
@@ -261,7 +266,7 @@ class Backfill:
         found = {hole.id for hole in opened if holes.closable(hole, at.r0_ms, self._means.margin_ms)}
         return tuple(sorted(found | set(at.closes)))
 
-    def _mark(self, at: Resume, phase: plan.Phase | None, closes: tuple[str, ...] = ()) -> Iterator[Record]:
+    def _mark(self, at: Resume, phase: copying.Phase | None, closes: tuple[str, ...] = ()) -> Iterator[Record]:
         """A full read proves commits up to r0 - M, and only at its end. Without a phase: all rows lie before this."""
         end = phase == "end"
         mark = Watermark(
@@ -279,7 +284,7 @@ class Backfill:
     def _checkpoint(self, at: Resume) -> Record:
         now = self._means.clock.now()
         name = job_name(self._object)
-        more: dict[str, Any] = {}
         if at.state == "complete":
-            more = {"anti_join": self._wish.anti_join, "rate": self._rate}
-        return outgoing.checkpoint(at.checkpoint(name, now, more), topics.JOBS_PARTITION, now)
+            self._kept |= {"rate": self._rate, "proven_r0_ms": at.r0_ms, "margin_ms": self._means.margin_ms}
+            self._kept |= {"anti_join_r0_ms": at.r0_ms} if self._wish.anti_join else {}
+        return outgoing.checkpoint(at.checkpoint(name, now, self._kept), topics.JOBS_PARTITION, now)

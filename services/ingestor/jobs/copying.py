@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Literal
 
 from schemas import topics
 from schemas.events import Origin
@@ -29,6 +30,8 @@ from services.salesforce.bulk import Job, Page, Values
 from services.salesforce.calls import CallClass, within
 from services.salesforce.errors import Incomplete
 
+Phase = Literal["start", "end"]
+"""Of a job's watermarks."""
 MOST_RECORDS = 5_000
 MOST_SECONDS = 0.5
 """Of one transaction: while it is open, change events committed after it on its partitions are unseen."""

@@ -22,10 +22,11 @@ _SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """An open range of an object; `until` None where nobody knows its end."""
+    """An open range of an object; `until` None where nobody knows its end, `since` None: since ever."""
 
     id: str
     until: datetime | None
+    since: datetime | None = None
 
 
 def closable(hole: Hole, r0_ms: int, margin_ms: int) -> bool:
@@ -63,7 +64,7 @@ async def open_holes(dsn: str, object_name: str) -> list[Hole]:
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         log.warning("open holes are not known", extra={"action": "holes_unknown", "why": type(error).__name__})
         return []
-    return [Hole(row["hole_id"], row["hole_to"]) for row in rows]
+    return [Hole(row["hole_id"], row["hole_to"], row["hole_from"]) for row in rows]
 
 
 async def _rows(dsn: str, object_name: str) -> list[asyncpg.Record]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from services.salesforce.calls import CallClass, within
 from services.salesforce.rest import Count, Rest
-
-Phase = Literal["start", "end"]
 
 PAGE_RECORDS = 20_000
 """Rows of a page, each page one call; a page is loaded into a file, so memory does not care."""

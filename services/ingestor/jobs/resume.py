@@ -25,7 +25,7 @@ class Resume:
     """locator: of the page under way, None for the first; before: rows of the job on pages before it
     done: rows of the page that are in the log; least, after: what SOQL counted before the job and after it
     closes: ids of holes that the job closes whatever the database says
-    since_ms: a delta's window starts there; None for a full read
+    since_ms, updated_ms: where a delta's window starts, and up to when `updated` covered it; None for a full read
     """
 
     job_id: str
@@ -38,6 +38,7 @@ class Resume:
     done: int = 0
     state: State = "running"
     since_ms: int | None = None
+    updated_ms: int | None = None
 
     @property
     def rows(self) -> int:
@@ -56,7 +57,7 @@ class Resume:
             "done": self.done,
         }
         if self.since_ms is not None:
-            kept["since_ms"] = self.since_ms
+            kept |= {"since_ms": self.since_ms, "updated_ms": self.updated_ms}
         return Checkpoint(name=name, written_at=now, job_id=self.job_id, locator=self.locator, job=kept | (more or {}))
 
     def with_after(self, total: int) -> Resume:
@@ -82,4 +83,5 @@ def of(checkpoint: Checkpoint | None) -> Resume | None:
         done=int(kept["done"]),
         state=kept["state"],
         since_ms=kept.get("since_ms"),
+        updated_ms=kept.get("updated_ms"),
     )
