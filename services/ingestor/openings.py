@@ -27,8 +27,13 @@ class Opening:
     position: Position
 
 
-def first_hole_id(salesforce_topic: str) -> str:
-    return FIRST + salesforce_topic
+def first_hole_id(salesforce_topic: str, until: datetime | None) -> str:
+    """A start without a checkpoint is told from any other one: a lost checkpoint makes a hole that is open again."""
+    return FIRST + salesforce_topic + _at(until)
+
+
+def _at(moment: datetime | None) -> str:
+    return "" if moment is None else f":{versions.millis(moment)}"
 
 
 def first_start(salesforce_topic: str, org_now_ms: int, now: datetime) -> Opening:
@@ -38,7 +43,8 @@ def first_start(salesforce_topic: str, org_now_ms: int, now: datetime) -> Openin
     was selected for change events before it could be subscribed to.
     """
     until = versions.moment(org_now_ms - versions.LATE_VISIBILITY_MS)
-    hole = _hole(salesforce_topic, first_hole_id(salesforce_topic), since=None, until=until, reason="first start")
+    hole_id = first_hole_id(salesforce_topic, until)
+    hole = _hole(salesforce_topic, hole_id, since=None, until=until, reason="first start")
     start = Checkpoint(name=salesforce_topic, written_at=now, covered_from=until, reason="first start")
     return _opening(hole, start, now)
 
@@ -47,7 +53,8 @@ def healed(salesforce_topic: str, lost: Position, why: str, org_now_ms: int, now
     """Salesforce does not know the position any more. This alone may write a position that lies before the last."""
     since = None if lost.event_at is None else covered_until(lost.event_at)
     until = versions.moment(org_now_ms)
-    hole = _hole(salesforce_topic, f"replay:{lost.replay_id}", since=since, until=until, reason=why)
+    hole_id = f"replay:{lost.replay_id}{_at(until)}"
+    hole = _hole(salesforce_topic, hole_id, since=since, until=until, reason=why)
     start = Checkpoint(
         name=salesforce_topic, written_at=now, covered_from=until, heal=True, reason=why, job=lost.told_again()
     )

@@ -41,7 +41,7 @@ def test_hole_without_an_end_stays_open() -> None:
 
 
 def test_first_hole_is_closed_by_any_read_that_began_after_it() -> None:
-    first = openings.first_hole_id("/data/Product2ChangeEvent")
+    first = openings.first_hole_id("/data/Product2ChangeEvent", versions.moment(R0))
 
     assert holes.closable(hole(R0, first), R0, M)
     assert not holes.closable(hole(R0 + 1, first), R0, M)

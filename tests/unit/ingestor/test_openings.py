@@ -26,11 +26,19 @@ def test_first_start_writes_its_hole_to_every_partition_and_then_its_checkpoint(
 
     assert [r.partition for r in records[:-1]] == list(range(topics.ACCOUNT.partitions))
     (hole,) = {(h.hole_id, h.hole_from, h.hole_to, h.basis) for h in holes(records)}
-    assert hole == (f"first:{TOPIC}", None, versions.moment(ORG - versions.LATE_VISIBILITY_MS), "hole")
+    until = ORG - versions.LATE_VISIBILITY_MS
+    assert hole == (f"first:{TOPIC}:{until}", None, versions.moment(ORG - versions.LATE_VISIBILITY_MS), "hole")
     last = events.decode_checkpoint(records[-1].message.value)
     assert (records[-1].topic, records[-1].partition) == (topics.CHECKPOINT.name, topics.checkpoint_partition(TOPIC))
     assert (last.name, last.replay_id, last.heal) == (TOPIC, None, False)
     assert last.covered_from == opening.position.covered_from == versions.moment(ORG - versions.LATE_VISIBILITY_MS)
+
+
+def test_start_after_a_lost_checkpoint_opens_a_hole_of_its_own() -> None:
+    """The first one was closed for good by a backfill, which has not seen what came after it."""
+    first, second = (holes(openings.first_start(TOPIC, at, NOW).records)[0].hole_id for at in (ORG, ORG + 60_000))
+
+    assert first != second
 
 
 def test_topic_of_a_platform_event_has_no_hole() -> None:
@@ -46,7 +54,7 @@ def test_heal_covers_the_time_since_the_lost_position() -> None:
     records = opening.records
 
     (hole,) = {(h.hole_id, h.hole_from, h.hole_to) for h in holes(records)}
-    assert hole == ("replay:0a", versions.moment(ORG - 3_603_000), versions.moment(ORG))
+    assert hole == (f"replay:0a:{ORG}", versions.moment(ORG - 3_603_000), versions.moment(ORG))
     last = events.decode_checkpoint(records[-1].message.value)
     assert (last.heal, last.replay_id, last.reason) == (True, None, "subscription.fetch.replayid.corrupted")
     assert last.covered_from == versions.moment(ORG)
