@@ -13,6 +13,7 @@ from sandbox.salesforce.generated import pubsub_api_pb2 as pb
 from sandbox.salesforce.generated import pubsub_api_pb2_grpc as pb_grpc
 from tests.contract.salesforce_sim.simulator import Simulator
 
+_OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]  # otherwise all channels of a process share one
 EARLIEST, CUSTOM = pb.ReplayPreset.EARLIEST, pb.ReplayPreset.CUSTOM
 
 
@@ -67,8 +68,8 @@ async def pubsub(sim: Simulator, *, tls: bool = False, **headers: str) -> AsyncI
     all_headers = {"accesstoken": sim.token(), "instanceurl": sim.https, "tenantid": sim.org_id} | headers
     if tls:
         credentials = grpc.ssl_channel_credentials(sim.ca)
-        channel = grpc.aio.secure_channel(sim.grpc_tls, credentials)
+        channel = grpc.aio.secure_channel(sim.grpc_tls, credentials, options=_OWN_CONNECTION)
     else:
-        channel = grpc.aio.insecure_channel(sim.grpc)
+        channel = grpc.aio.insecure_channel(sim.grpc, options=_OWN_CONNECTION)
     async with channel:
         yield Client(pb_grpc.PubSubStub(channel), tuple(all_headers.items()))  # type: ignore[no-untyped-call]
