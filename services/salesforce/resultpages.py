@@ -57,7 +57,7 @@ async def in_order(
 ) -> AsyncGenerator[tuple[Place, PageFile], None]:
     """Every page from `first` on with its place; at most `ahead` are loaded or being loaded beside the one in hand.
 
-    load_listing: None where Salesforce offers none; asked only where `listed`
+    load_listing: None where Salesforce offers none; asked only where `listed`, believed while the pages agree
     Each page's file is the receiver's to close.
     """
     known: deque[Place] = deque([first])
@@ -80,8 +80,12 @@ async def in_order(
                 more = following.more if following else None
             place, task = started.popleft()
             loaded = await task
-            if not (known or started or more) and loaded.next_locator is not None:
-                known.append(loaded.next_locator)
+            expected = started[0][0] if started else known[0] if known else more
+            if loaded.next_locator != expected:
+                # Pages that are shorter than was listed, or no listing: what the page itself says holds.
+                await _dropped([task for _, task in started])
+                started.clear()
+                known, more = deque([loaded.next_locator] if loaded.next_locator else ()), None
             start()
             yield place, loaded
     finally:
