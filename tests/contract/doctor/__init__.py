@@ -1,0 +1,1 @@
+"""`umbra doctor` against the simulator, as it is and bent."""
