@@ -131,6 +131,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a record that could not be used came from; no payload of personal objects.
 
     before_replay_id: of the event before it, from which it can be fetched again within 72 hours
+    resolution: what a person has done about an earlier letter on the same record; `reason` is then theirs
     """
 
     stage: Literal["decode", "apply"]
@@ -142,6 +143,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replay_id: str | None = None
     before_replay_id: str | None = None
     schema_id: str | None = None
+    resolution: Literal["retried", "dropped"] | None = None
 
 
 Event = RecordChange | Watermark | OrderStatus | Checkpoint | DeadLetter
@@ -200,7 +202,7 @@ def id_of(event: Event) -> str:
             return f"{event.name}-{event.replay_id or event.job_id or ''}-{event.locator or ''}"
         case DeadLetter():
             where = event.replay_id if event.offset is None else f"{event.partition}:{event.offset}"
-            return f"{event.topic}-{where}"
+            return f"{event.topic}-{where}" + (f"-{event.resolution}" if event.resolution else "")
 
 
 def encode(event: Event, *, source: str, now: datetime, traceparent: str | None = None) -> Message:

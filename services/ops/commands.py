@@ -35,6 +35,8 @@ COMMANDS = (
     Command("smoke", "start a stack, change something, see it arrive everywhere, stop"),
     Command("migrate", "bring tables and topics up to date"),
     Command("backfill", "read whole objects into the log"),
+    Command("dlq", "records that could not be used: list, show, retry, drop"),
     Command("delta", "read what was changed or deleted since the last proof"),
+    Command("coverage", "of which times each object is observed or proven, by what, and what not"),
     Command("doctor", "check the org and the servers, and say what to change"),
 )
