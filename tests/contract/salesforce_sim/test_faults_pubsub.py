@@ -41,9 +41,13 @@ def faults(quick: Simulator) -> Iterator[Faults]:
 async def _ends(stream: Any, within: float = 10) -> grpc.aio.AioRpcError:
     """The error a stream ends with, whatever it sends before."""
     with pytest.raises(grpc.aio.AioRpcError) as error:
-        while (await stream.answer(within)) is not grpc.aio.EOF:
-            pass
+        await _read_on(stream, within)
     return error.value
+
+
+async def _read_on(stream: Any, within: float) -> None:
+    while (await stream.answer(within)) is not grpc.aio.EOF:
+        pass
 
 
 def _code(error: grpc.aio.AioRpcError) -> str:
@@ -252,9 +256,7 @@ async def test_positions_can_be_empty(
 
 
 @pytest.mark.parametrize("how", ["payload", "schema_id"])
-async def test_an_event_that_cannot_be_read_is_good_the_next_time(
-    quick: Simulator, faults: Faults, how: Any
-) -> None:
+async def test_an_event_that_cannot_be_read_is_good_the_next_time(quick: Simulator, faults: Faults, how: Any) -> None:
     faults.arm(kinds.Undecodable(how=how, count=1))
     events = []
     for _ in range(2):
