@@ -61,8 +61,8 @@ async def _last(consumer: AIOKafkaConsumer, place: TopicPartition, end: int, nam
 @asynccontextmanager
 async def _at(settings: KafkaSettings, place: TopicPartition, isolation: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = kafka.consumer(settings, isolation_level=isolation, fetch_max_wait_ms=50)
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign([place])
         yield consumer
     finally:
