@@ -25,20 +25,28 @@ class SalesforceSettings:
     """
 
     salesforce_login_url: str = setting(
-        doc="Where tokens come from: the org's My Domain address, or https://login.salesforce.com for JWT bearer."
+        doc="Where tokens come from: the org's My Domain, https://NAME.my.salesforce.com, of a sandbox "
+        "https://NAME--SANDBOX.sandbox.my.salesforce.com. JWT bearer may also use https://login.salesforce.com, "
+        "for a sandbox https://test.salesforce.com."
     )
     salesforce_client_id: str = setting(doc="Consumer key of the connected or external client app.")
     salesforce_client_secret: str = setting(default="", secret=True, doc="Consumer secret, for client credentials.")
     salesforce_username: str = setting(default="", doc="User to act as, for JWT bearer.")
     salesforce_private_key_file: Path | None = setting(default=None, doc="PEM file with the JWT bearer's private key.")
     salesforce_jwt_audience: str = setting(
-        default="", doc="Audience of the JWT bearer assertion; the login URL where empty."
+        default="",
+        doc="Audience of the JWT bearer assertion, https://login.salesforce.com or for a sandbox "
+        "https://test.salesforce.com; the login URL where empty.",
     )
-    salesforce_api_version: str = setting(default="67.0", doc="REST and Bulk API version, for example 67.0.")
+    salesforce_api_version: str = setting(default="67.0", doc="REST and Bulk API version.")
     salesforce_ca_file: Path | None = setting(
         default=None, doc="PEM file of the authority to trust; the system's own where empty."
     )
-    salesforce_pubsub: str = setting(default="api.pubsub.salesforce.com:7443", doc="Pub/Sub API endpoint, host:port.")
+    salesforce_pubsub: str = setting(
+        default="api.pubsub.salesforce.com:7443",
+        doc="Pub/Sub API endpoint, host:port; api.deu.pubsub.salesforce.com:7443 keeps events in transit in the EU. "
+        "Port 443 serves too.",
+    )
     salesforce_pubsub_plaintext: bool = setting(
         default=False, doc="Speak Pub/Sub without TLS: for a simulator on this machine only."
     )
