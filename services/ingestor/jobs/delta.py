@@ -68,9 +68,9 @@ class _Asked:
     counted: Count
 
 
-async def run(means: Means, mapping: ObjectMapping, watch: Watch) -> Outcome:
+async def run(means: Means, mapping: ObjectMapping, watch: Watch, *, most_by_rest: int = MOST_BY_REST) -> Outcome:
     """One delta of an object, or the rest of one that was interrupted."""
-    return await lives.run(Delta(means, mapping, watch))
+    return await lives.run(Delta(means, mapping, watch, most_by_rest))
 
 
 async def planned(means: Means, mapping: ObjectMapping) -> Planned:
@@ -86,11 +86,12 @@ async def planned(means: Means, mapping: ObjectMapping) -> Planned:
 class Delta:
     """One object's delta in this process."""
 
-    def __init__(self, means: Means, mapping: ObjectMapping, watch: Watch) -> None:
+    def __init__(self, means: Means, mapping: ObjectMapping, watch: Watch, most_by_rest: int = MOST_BY_REST) -> None:
         self._means = means
         self._mapping = mapping
         self._object = mapping.name
         self._watch = watch
+        self._most_by_rest = most_by_rest
         self._rows = 0
         self._absent = 0
         self._candidates: set[str] = set()
@@ -119,7 +120,7 @@ class Delta:
             if at is not None and job is not None:
                 return await self._by_bulk(held, job, at)
             asked = await self._asked(stored)
-            if max(len(asked.updated.ids), asked.counted.total) > MOST_BY_REST:
+            if max(len(asked.updated.ids), asked.counted.total) > self._most_by_rest:
                 return await self._by_bulk(held, *await self._started(held, asked))
             return await self._by_rest(held, asked)
 

@@ -144,6 +144,10 @@ class Log:
         return [events.decode_dead_letter(value) for value in await self.values(topics.DEAD_LETTER)]
 
 
+def unwatched(name: str, rows: int, total: int) -> None:
+    """Nobody looks on."""
+
+
 def duplicates(changes: Sequence[RecordChange]) -> list[tuple[object, ...]]:
     """Deliveries that are in the log more than once."""
     seen: set[tuple[object, ...]] = set()

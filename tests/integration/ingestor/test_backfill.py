@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,8 @@ import pytest
 from schemas import topics, versions
 from schemas.events import Watermark
 from services.ingestor.jobs.resume import job_name
-from tests.integration.ingestor.harness import ROOT, Ingestor, Log
+from tests.integration.ingestor import commands
+from tests.integration.ingestor.harness import Ingestor, Log
 from tests.support import salesforce_sim, stack
 from tests.support.eventually import eventually
 from tests.support.salesforce_sim import Simulator
@@ -25,23 +25,11 @@ PRODUCTS = 12_500
 
 
 async def start(environ: dict[str, str], *words: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "services.ops", "backfill", "--json", *words),
-        env={**os.environ, **environ, "PYTHONPATH": str(ROOT), "UMBRA_STATE_DIR": "/nonexistent"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    return await commands.start(environ, "backfill", *words)
 
 
 async def command(environ: dict[str, str], *words: str) -> tuple[int, dict[str, Any]]:
-    """Exit code and the JSON that `umbra backfill` printed."""
-    process = await start(environ, *words)
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    lines = out.decode().splitlines()
-    assert len(lines) == 1, err.decode()
-    return process.returncode, json.loads(lines[0])
+    return await commands.run(environ, "backfill", *words)
 
 
 def ended(marks: list[Watermark]) -> list[Watermark]:
@@ -55,6 +43,9 @@ async def test_plan_counts_and_reads_nothing(log: Log, environ: dict[str, str], 
     assert (code, said["ok"]) == (0, True)
     share = said["plan"][0]
     assert (share["object"], share["rows"], share["jobs"]) == ("Product2", products, 1)
+    assert said["total"]["calls"] == sum(each["calls"] for each in said["plan"])
+    assert said["allowance"]["enough"] is True
+    assert said["allowance"]["usable"] < said["allowance"]["calls_left"] <= said["allowance"]["calls_most"]
     assert await log.of("Product2") == ([], [])
 
 
