@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from schemas import mapping as mappings
 from schemas.mapping import Mapping, MappingError
 from services.ingestor import reading
-from services.ingestor.jobs import backfill
+from services.ingestor.jobs import backfill, delta
 from services.ingestor.jobs.means import Means
 from services.ingestor.metrics import Metrics
 from services.ingestor.ownership import Jobs, Ownership
@@ -83,7 +83,7 @@ def _jobs(settings: Settings, salesforce: Door, source: Source, registry: Collec
         job_seconds=_JOB_SECONDS,
         clock=source.clock,
     )
-    closing = repairs.Jobs(full=backfill.run, delta=backfill.run)
+    closing = repairs.Jobs(full=backfill.run, delta=delta.run)
     org_now_ms = source.pubsub.org_clock.now_ms
     work = Repairs(means, source.mapping, closing, repair, RepairMetrics(registry), org_now_ms)
     return lambda: repairs.forever(work)
