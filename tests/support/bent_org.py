@@ -13,7 +13,7 @@ from aiohttp import web
 
 Bend = Callable[[Any], Any]
 """From a parsed answer to another; to an `int` for a bare status, to (status, answer) for both."""
-_HOP = {"content-length", "content-encoding", "transfer-encoding", "connection", "date"}
+_HOP = {"content-length", "content-encoding", "transfer-encoding", "connection"}
 
 
 @dataclass(slots=True)

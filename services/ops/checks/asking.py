@@ -7,6 +7,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from simple_salesforce.util import exception_handler
+
 from schemas.events import stamp
 from services.salesforce.calls import CallClass, within
 from services.salesforce.door import Door
@@ -74,7 +76,7 @@ def _versions(session: Session) -> list[str]:
     client = session.salesforce
     answer = client.session.get(f"https://{client.sf_instance}/services/data", headers=client.headers)
     if answer.status_code != HTTPStatus.OK:
-        raise Unavailable(f"HTTP {answer.status_code} in place of the API versions")
+        exception_handler(answer, "versions")
     return [str(each["version"]) for each in answer.json()]
 
 

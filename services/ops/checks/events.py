@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,12 @@ from services.salesforce.pubsub.avro import Undecodable
 from services.salesforce.pubsub.bitmaps import Path
 from services.salesforce.pubsub.changes import rest_name
 from services.salesforce.pubsub.client import PubSub
-from services.salesforce.pubsub.errors import AuthRejected, Interrupted, TopicRefused
+from services.salesforce.pubsub.errors import AllowanceSpent, AuthRejected, Interrupted, TopicRefused
 from services.salesforce.settings import SalesforceSettings
 
 CHECK = "salesforce.events"
+_SUBSCRIBE_SECONDS = 4.0
+_PERMISSION = ("permission", "cannot.subscribe")
 _VIEW_ALL = (
     "the user needs View All Records on the object, or View All Data where the object has no such right "
     "(Setup, Permission Sets, Umbra Integration)"
@@ -33,6 +36,15 @@ class Seen:
     topic: str
     can_subscribe: bool = False
     fields: frozenset[str] = frozenset()
+    error: UmbraError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a short subscription. delivered: events that it cost; error: why it was refused, None if not"""
+
+    topic: str
+    delivered: int = 0
     error: UmbraError | None = None
 
 
@@ -57,11 +69,40 @@ def fields_of(schema_id: str, schema: str) -> frozenset[str]:
     return frozenset(rest_name(path) for path in paths)
 
 
+async def subscribe(pubsub: PubSub, topic: str) -> Tried:
+    """Ask for one event that is kept, and wait no longer than a refusal takes."""
+    try:
+        async with asyncio.timeout(_SUBSCRIBE_SECONDS), pubsub.subscribed(topic, None, 1) as stream:
+            deliveries = [each for fetched in await stream.receive() for each in fetched.deliveries]
+    except TimeoutError:
+        return Tried(topic)
+    except SalesforceError as error:
+        return Tried(topic, error=error)
+    try:
+        for each in deliveries:
+            avro.parse(each.schema_id, await pubsub.schema(each.schema_id)).decode(each.payload)
+    except (SalesforceError, Undecodable) as error:
+        return Tried(topic, len(deliveries), error)
+    return Tried(topic, len(deliveries))
+
+
+def proof(tried: Tried, settings: SalesforceSettings) -> Finding:
+    check = f"salesforce.subscribe.{tried.topic.rpartition('/')[2]}"
+    if isinstance(tried.error, AllowanceSpent):
+        remedy = "wait for deliveries of the last 24 hours to fall out of the window, or buy the add-on"
+        return fail(check, f"{tried.topic}: {tried.error}", remedy)
+    if tried.error is not None:
+        return _refused(check, tried.topic, tried.error, settings)
+    if tried.delivered:
+        return ok(check, f"{tried.topic}: an event was received and decoded")
+    return ok(check, f"{tried.topic}: not refused; no event of the last 72 hours is kept")
+
+
 def judge(seen: Seen, mapping: FieldMapping, settings: SalesforceSettings) -> Finding:
     """One topic: is it there, may it be read, does it carry what the mapping wants?"""
     check = check_of(seen.topic)
     if seen.error is not None:
-        return _refused(check, seen, seen.error, settings)
+        return _refused(check, seen.topic, seen.error, settings)
     if not seen.can_subscribe:
         return fail(check, f"{seen.topic} may not be subscribed to", _VIEW_ALL)
     missing = sorted(_wanted(seen.topic, mapping) - seen.fields)
@@ -86,12 +127,12 @@ def _wanted(topic: str, mapping: FieldMapping) -> set[str]:
     return set(mapping.objects[name].fields) - {"CurrencyIsoCode"} if name in mapping.objects else set()
 
 
-def _refused(check: str, seen: Seen, error: UmbraError, settings: SalesforceSettings) -> Finding:
-    said = f"{seen.topic}: {error}"
-    if isinstance(error, TopicRefused) and "permission" in str(error).lower():
+def _refused(check: str, topic: str, error: UmbraError, settings: SalesforceSettings) -> Finding:
+    said = f"{topic}: {error}"
+    if isinstance(error, TopicRefused) and any(word in str(error).lower() for word in _PERMISSION):
         return fail(check, said, f"{ASSIGN}; {_VIEW_ALL}")
     if isinstance(error, TopicRefused):
-        return fail(check, f"there is no {seen.topic}, or it may not be seen", f"{DEPLOY}; {ASSIGN}")
+        return fail(check, f"there is no {topic}, or it may not be seen", f"{DEPLOY}; {ASSIGN}")
     if isinstance(error, AuthRejected):
         return fail(check, said, "check that UMBRA_SALESFORCE_PUBSUB serves this org, and the user's IP restrictions")
     if isinstance(error, Interrupted):

@@ -1,18 +1,18 @@
 """The Salesforce section: asks the org once for each thing, and lets the pure checks judge.
 
-A call that fails is a finding and the others go on. Nothing is written in the org, and no event is delivered.
+A call that fails is a finding and the others go on. Nothing is written in the org.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from schemas import mapping as mappings
@@ -21,6 +21,7 @@ from schemas.mapping import Mapping as FieldMapping
 from services.kernel.settings import setting
 from services.ops.checks import allowances, books, configured, events, login, shape
 from services.ops.checks.asking import Asking
+from services.ops.checks.cost import Cost
 from services.ops.checks.events import Seen
 from services.ops.checks.findings import Finding, fail, failed, ok, warn
 from services.salesforce import door
@@ -43,8 +44,13 @@ class OrgSettings:
     pricebook: str = setting(default="", doc="Id or name of the price book that is sold from.")
 
 
-async def examine(settings: OrgSettings, valkey: Redis, registry: CollectorRegistry) -> AsyncIterator[Finding]:
-    """Everything about the org, in the order in which it has to be put right."""
+async def examine(
+    settings: OrgSettings, valkey: Redis, cost: Cost, *, subscribe: bool = False
+) -> AsyncIterator[Finding]:
+    """Everything about the org, in the order in which it has to be put right.
+
+    subscribe: also open a stream on every topic, the only thing that may cost deliveries
+    """
     found = configured.examine(settings.salesforce)
     mapping = _mapping(settings.mapping_file)
     if isinstance(mapping, Finding):
@@ -53,13 +59,17 @@ async def examine(settings: OrgSettings, valkey: Redis, registry: CollectorRegis
         yield finding
     if failed(found) or isinstance(mapping, Finding):
         return
-    async with door.opened(settings.salesforce, valkey, registry) as opened:
+    async with door.opened(settings.salesforce, valkey, cost.registry) as opened:
         token, found = await _logged_in(settings.salesforce, opened)
         for finding in found:
             yield finding
         if token is not None:
-            async for finding in Org(settings, mapping, opened, token).findings():
+            checks = Org(settings, mapping, opened, token)
+            async for finding in checks.findings():
                 yield finding
+            if subscribe:
+                for finding in await checks.subscribed(cost):
+                    yield finding
 
 
 def _mapping(file: Path | None) -> FieldMapping | Finding:
@@ -94,11 +104,11 @@ class Org:
         self._asking = Asking(opened)
 
     async def findings(self) -> AsyncIterator[Finding]:
-        version = self._version(await self._asking.versions())
-        yield version
-        if version.level == "FAIL":
-            return
-        yield self._identity(await self._asking.organization())
+        for step in (self._version, self._identity):
+            finding = await step()
+            yield finding
+            if finding.level == "FAIL":
+                return
         members = await self._asking.members()
         seen = [each async for each in self._topics()]
         async for finding in self._objects({each.topic: each for each in seen}):
@@ -110,11 +120,11 @@ class Org:
         async for finding in self._allowances():
             yield finding
 
-    def _version(self, offered: Sequence[str] | SalesforceError) -> Finding:
+    async def _version(self) -> Finding:
         check, wanted = "salesforce.version", self._settings.salesforce.salesforce_api_version
+        offered = await self._asking.versions()
         if isinstance(offered, BudgetRefused | LimitExceeded):
-            remedy = "wait, or find who spends them: Setup, System Overview"
-            return fail("salesforce.allowances.api", f"the API calls of 24 hours are spent: {offered}", remedy)
+            return _spent(offered)
         if isinstance(offered, SalesforceError):
             return fail(check, f"the org does not tell its API versions: {offered}", "see salesforce.login")
         if wanted in offered:
@@ -122,8 +132,10 @@ class Org:
         remedy = f"set UMBRA_SALESFORCE_API_VERSION to one of {offered[0]} to {offered[-1]}"
         return fail(check, f"API {wanted} is not offered", remedy)
 
-    def _identity(self, found: Mapping[str, Any] | SalesforceError) -> Finding:
-        check = "salesforce.org"
+    async def _identity(self) -> Finding:
+        check, found = "salesforce.org", await self._asking.organization()
+        if isinstance(found, BudgetRefused | LimitExceeded):
+            return _spent(found)
         if isinstance(found, SalesforceError):
             return fail(check, f"nothing can be read as this user: {found}", f"{shape.ASSIGN} (it gives API Enabled)")
         kind = "a sandbox" if found.get("IsSandbox") else "production or a developer org"
@@ -136,6 +148,14 @@ class Org:
         async with pubsub.opened(self._settings.salesforce, self._door.login, OrgClock()) as client:
             for topic in topics.SALESFORCE_TOPICS:
                 yield await events.look(client, topic)
+
+    async def subscribed(self, cost: Cost) -> list[Finding]:
+        """A short subscription to every topic at once."""
+        async with pubsub.opened(self._settings.salesforce, self._door.login, OrgClock()) as client:
+            names = topics.SALESFORCE_TOPICS
+            tried = await asyncio.gather(*(events.subscribe(client, name) for name in names))
+        cost.deliveries += sum(each.delivered for each in tried)
+        return [events.proof(each, self._settings.salesforce) for each in tried]
 
     async def _objects(self, seen: Mapping[str, Seen]) -> AsyncIterator[Finding]:
         described: dict[str, Mapping[str, Any]] = {}
@@ -168,6 +188,11 @@ class Org:
         limits = await self._asking.limits()
         for finding in allowances.examine(limits, changed, self._settings.salesforce):
             yield finding
+
+
+def _spent(error: SalesforceError) -> Finding:
+    remedy = "wait, or find who spends them: Setup, System Overview"
+    return fail("salesforce.allowances.api", f"the API calls of 24 hours are spent: {error}", remedy)
 
 
 def _undescribed(name: str, error: SalesforceError) -> Finding:

@@ -45,9 +45,9 @@ class Doctor:
     capsys: pytest.CaptureFixture[str]
     environ: dict[str, str] = field(default_factory=dict)
 
-    async def look(self, *only: str, **changed: str) -> Report:
+    async def look(self, *only: str, subscribe: bool = False, **changed: str) -> Report:
         environ = {**self.environ, **{f"UMBRA_{name.upper()}": value for name, value in changed.items()}}
-        args = argparse.Namespace(only=list(only) or None, environ=environ, json=True, command="doctor")
+        args = argparse.Namespace(only=list(only) or None, environ=environ, json=True, subscribe=subscribe)
         self.capsys.readouterr()
         code = await doctor.run(args)
         return Report(code, json.loads(self.capsys.readouterr().out))
