@@ -27,11 +27,15 @@ from tests.support import salesforce_sim
 from tests.support.salesforce_sim import Simulator
 
 TOPICS = tuple(f"/data/{name}ChangeEvent" for name in ("Product2", "PricebookEntry", "Account"))
+_OUTSIDE = ("stream", "frozen")
+_FROZEN_SECONDS = 8.0
+"""Longer than the session of a member, so that another takes over."""
 _AWAY = (aiohttp.ClientError, TimeoutError)
 
 
 class Death(NamedTuple):
-    """point: stream (killed from outside while it works), or before, during, after a commit; at: seconds or commits"""
+    """point: stream (killed from outside while it works), frozen (until another owns its topics, then waked, then
+    killed), or before, during, after a commit; at: seconds or commits"""
 
     point: str
     at: float
@@ -39,9 +43,9 @@ class Death(NamedTuple):
 
 def deaths(rng: random.Random, count: int) -> list[Death]:
     """Every point as often as the others, in a drawn order, each at a drawn moment of its process's work."""
-    points = list(itertools.islice(itertools.cycle(("stream", "before", "during", "after")), count))
+    points = list(itertools.islice(itertools.cycle(("stream", "before", "during", "after", "frozen")), count))
     rng.shuffle(points)
-    return [Death(point, rng.uniform(0.0, 1.5) if point == "stream" else rng.randint(2, 25)) for point in points]
+    return [Death(point, rng.uniform(0.0, 1.5) if point in _OUTSIDE else rng.randint(2, 25)) for point in points]
 
 
 @dataclass(slots=True)
@@ -68,7 +72,7 @@ class Plan:
 @asynccontextmanager
 async def started(environ: Mapping[str, str], log: Path, death: Death | None) -> AsyncIterator[Ingestor]:
     port = FREE.take()
-    mortal = death is not None and death.point != "stream"
+    mortal = death is not None and death.point not in _OUTSIDE
     env = {**os.environ, **environ, "UMBRA_ADMIN_PORT": str(port), "PYTHONPATH": str(ROOT)}
     if mortal and death is not None:
         env["UMBRA_TEST_DIES"] = f"{death.point}:{int(death.at)}"
@@ -88,14 +92,24 @@ async def member(environ: Mapping[str, str], log: Path, plan: Plan) -> None:
     while True:
         death = plan.next()
         async with started(environ, log, death) as ingestor:
-            if death is not None and death.point == "stream":
+            if death is not None and death.point in _OUTSIDE:
                 await _works(ingestor)
                 await asyncio.sleep(death.at)
+                if death.point == "frozen":
+                    await _freeze(ingestor)
                 await ingestor.kill()
             code = await ingestor.process.wait()
             assert code == -signal.SIGKILL, f"{death}: ended with {code}, see {log}"
             assert death is not None, "nobody killed it"
             plan.has(death)
+
+
+async def _freeze(ingestor: Ingestor) -> None:
+    """With what it had in hand; it wakes and does not know."""
+    os.kill(ingestor.process.pid, signal.SIGSTOP)
+    await asyncio.sleep(_FROZEN_SECONDS)
+    os.kill(ingestor.process.pid, signal.SIGCONT)
+    await asyncio.sleep(1.0)
 
 
 async def _works(ingestor: Ingestor) -> None:
