@@ -4,7 +4,7 @@ from aiohttp import web
 
 from sandbox.salesforce.bulk_jobs import BulkJobs
 from sandbox.salesforce.instance import Instance
-from sandbox.salesforce.rest import bulk, data, oauth
+from sandbox.salesforce.rest import bulk, data, oauth, soap
 from sandbox.salesforce.rest.answers import INSTANCE, while_on
 from sandbox.salesforce.rest.faulty import tell_usage, with_faults
 
@@ -16,6 +16,7 @@ def make_app(instance: Instance, jobs: BulkJobs) -> web.Application:
     app[INSTANCE] = instance
     app.on_response_prepare.append(tell_usage)
     oauth.add_routes(app)
+    soap.add_routes(app)
     bulk.add_routes(app, jobs)
     data.add_routes(app)
     return app

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from simple_salesforce.format import format_soql
 
 from sandbox.salesforce.faults import rest as kinds
 from tests.contract.salesforce_sim.simulator import Simulator, running
@@ -102,7 +103,7 @@ def test_a_write_can_be_done_and_its_answer_lost(sim: Simulator, faults: Faults,
         requests.post(f"{sim.data}/sobjects/Account", json={"Name": name}, headers=headers, timeout=1)
     faults.clear()
 
-    assert len(sim.query(f"SELECT Id FROM Account WHERE Name = '{name}'")) == 1
+    assert len(sim.query(format_soql("SELECT Id FROM Account WHERE Name = {}", name))) == 1
 
 
 def test_a_hanging_call_ends_when_the_fault_is_taken_off(sim: Simulator, faults: Faults) -> None:
