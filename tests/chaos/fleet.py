@@ -163,17 +163,16 @@ class Editors:
 
     async def work(self, until: int, pace: float, plan: Plan) -> None:
         """At least so many changes, about so many a second, and on until all deaths have been died."""
+        self.entries, self.accounts = await self._ids("PricebookEntry"), await self._ids("Account")
         async with aiohttp.ClientSession(self._org.sim.control, timeout=aiohttp.ClientTimeout(5)) as session:
-            self.entries = await self._ids(session, "PricebookEntry")
-            self.accounts = await self._ids(session, "Account")
             while self.made < until or not plan.done:
                 operations = [self._operation() for _ in range(self._rng.randint(1, 8))]
                 if await self._commit(session, operations):
                     await asyncio.sleep(len(operations) / pace)
 
-    async def _ids(self, session: aiohttp.ClientSession, name: str) -> list[str]:
-        async with session.get(f"/records/{name}") as answer:
-            return [record["Id"] for record in (await answer.json())["records"] if not record["IsDeleted"]][:60]
+    async def _ids(self, name: str) -> list[str]:
+        found = await asyncio.to_thread(self._org.sim.query, f"SELECT Id FROM {name} LIMIT 60")  # noqa: S608
+        return [record["Id"] for record in found]
 
     async def _commit(self, session: aiohttp.ClientSession, operations: list[dict[str, Any]]) -> bool:
         """False where the org is away; whether it committed does not matter, for its own log is the measure."""

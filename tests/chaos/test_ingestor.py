@@ -203,5 +203,5 @@ async def test_each_of_3000_changes_is_in_the_log_once(postgres_dsn: str, valkey
 @pytest.mark.long
 @pytest.mark.timeout(1_500)
 async def test_each_of_50000_changes_is_in_the_log_once(postgres_dsn: str, valkey_url: str, tmp_path: Path) -> None:
-    course = Course(changes=50_000, a_second=220, kills=32, backfills=6, brokers=3, orgs=3, products=20_000)
+    course = Course(changes=50_000, a_second=220, kills=32, backfills=6, brokers=3, orgs=3, products=8_000)
     await survived(course, postgres_dsn, valkey_url, tmp_path)
