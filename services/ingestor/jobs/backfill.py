@@ -41,7 +41,7 @@ _PROJECTOR_SECONDS = 900.0
 _MANY_RECORDS, _MANY_SHARE = 1_000, 0.2
 """So many records gone at once are more likely hidden by a permission than deleted."""
 
-_KEPT = ("rate", "proven_r0_ms", "margin_ms", "anti_join_r0_ms")
+_KEPT = ("rate", "proven_r0_ms", "margin_ms", "done_ms", "anti_join_ms")
 """Of the newest complete read, and of the newest with an anti-join; kept while the next one is under way."""
 
 
@@ -286,5 +286,6 @@ class Backfill:
         name = job_name(self._object)
         if at.state == "complete":
             self._kept |= {"rate": self._rate, "proven_r0_ms": at.r0_ms, "margin_ms": self._means.margin_ms}
-            self._kept |= {"anti_join_r0_ms": at.r0_ms} if self._wish.anti_join else {}
+            self._kept |= {"done_ms": versions.millis(now)}
+            self._kept |= {"anti_join_ms": versions.millis(now)} if self._wish.anti_join else {}
         return outgoing.checkpoint(at.checkpoint(name, now, self._kept), topics.JOBS_PARTITION, now)

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 CLASS = CallClass.DELTA
 MOST_BY_REST = 2_000
 """Records read by REST, which is one page of it; more cost less by Bulk."""
+_KEPT = ("next_ms", "done_ms")
+"""Of the newest complete delta: where the next one starts, and when it was; kept while that one is under way."""
 _CALL_SECONDS = 120.0
 _MINUTE_MS = 60_000
 _MINUTES_WAITED = 2
@@ -96,6 +98,7 @@ class Delta:
         self._absent = 0
         self._candidates: set[str] = set()
         self._next_ms = 0
+        self._kept: dict[str, Any] = {}
 
     def partial(self, why: Why, reason: str) -> Outcome:
         return Outcome(
@@ -114,7 +117,7 @@ class Delta:
         self._candidates = set()
         async with transactions.opened(means.kafka, transactions.id_of(name)) as held:
             stored = await checkpoints.read(means.kafka, topics.JOBS_PARTITION, name)
-            self._next_ms = int(stored.job.get("next_ms", 0)) if stored else 0
+            self._kept = {key: stored.job[key] for key in _KEPT if key in stored.job} if stored else {}
             at = resume.of(stored)
             job = await self._resumed(at) if at else None
             if at is not None and job is not None:
@@ -314,10 +317,10 @@ class Delta:
         return outgoing.watermark(mark, self._means.clock.now())
 
     def _checkpoint(self, at: Resume) -> Record:
-        """next_ms stays what the last complete delta said until this one is."""
         now = self._means.clock.now()
-        more: dict[str, Any] = {"next_ms": self._next_ms} if self._next_ms else {}
-        made = at.checkpoint(job_name(self._object), now, more)
+        if at.state == "complete":
+            self._kept |= {"next_ms": self._next_ms, "done_ms": versions.millis(now)}
+        made = at.checkpoint(job_name(self._object), now, self._kept)
         return outgoing.checkpoint(made, topics.JOBS_PARTITION, now)
 
 
