@@ -79,6 +79,9 @@ def metrics() -> str:
         "This page is made from each service's `metrics.py` by `make docs`.\n",
     ]
     parts += [_METRICS_HEAD.format(title=name) + "".join(_metric_rows(name, "Metrics")) for name in SERVICES]
+    for part, declared in (("repair", "RepairMetrics"), ("jobs", "JobMetrics")):
+        title = f"ingestor, {part}: in the process that owns the jobs"
+        parts.append(_METRICS_HEAD.format(title=title) + "".join(_metric_rows(f"ingestor.{part}", declared)))
     door = "the door to Salesforce, in ingestor and gateway"
     parts.append(_METRICS_HEAD.format(title=door) + "".join(_metric_rows("salesforce", "DoorMetrics")))
     return "".join(parts)

@@ -11,13 +11,15 @@ from prometheus_client import CollectorRegistry
 from schemas import mapping as mappings
 from schemas.mapping import Mapping, MappingError
 from services.ingestor import reading
-from services.ingestor.jobs import backfill, delta
 from services.ingestor.jobs.means import Means
+from services.ingestor.jobs.metrics import JobMetrics
+from services.ingestor.jobs.turns import Turns
 from services.ingestor.metrics import Metrics
 from services.ingestor.ownership import Jobs, Ownership
 from services.ingestor.repair import repairs
 from services.ingestor.repair.metrics import RepairMetrics
 from services.ingestor.repair.repairs import Repairs
+from services.ingestor.schedule import Schedule
 from services.ingestor.settings import Settings
 from services.ingestor.stream import Source
 from services.kernel import metrics as kernel_metrics
@@ -83,10 +85,12 @@ def _jobs(settings: Settings, salesforce: Door, source: Source, registry: Collec
         job_seconds=_JOB_SECONDS,
         clock=source.clock,
     )
-    closing = repairs.Jobs(full=backfill.run, delta=delta.run)
+    counts = JobMetrics(registry)
+    turns = Turns(counts)
+    closing = repairs.Jobs(full=turns.full, delta=turns.delta)
     org_now_ms = source.pubsub.org_clock.now_ms
     work = Repairs(means, source.mapping, closing, repair, RepairMetrics(registry), org_now_ms)
-    return lambda: repairs.forever(work)
+    return Schedule(means, source.mapping.objects, settings.schedule, turns, counts, work).run
 
 
 def _mapping(settings: Settings) -> Mapping:

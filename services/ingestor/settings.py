@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas import topics, versions
+from services.ingestor.jobs.timetable import ScheduleSettings
 from services.kernel.settings import (
     AdminSettings,
     KafkaSettings,
@@ -88,4 +89,5 @@ class Settings:
     salesforce: SalesforceSettings
     stream: StreamSettings
     repair: RepairSettings
+    schedule: ScheduleSettings
     mapping_file: Path | None = setting(default=None, doc="Field mapping; the one that comes with Umbra where empty.")
