@@ -12,12 +12,13 @@ RecordId = NewType("RecordId", str)
 """An 18-character Salesforce id whose checksum holds."""
 
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_BITS = {code: "1" if chr(code).isupper() else "0" for code in range(128)}
 
 
 def checksum(first15: str) -> str:
     """The three suffix characters of a 15-character id: one per block of five, bit i = character i is A-Z."""
-    blocks = (first15[start : start + 5] for start in (0, 5, 10))
-    return "".join(_SUFFIX[sum(1 << i for i, c in enumerate(block) if "A" <= c <= "Z")] for block in blocks)
+    bits = int(first15.translate(_BITS)[::-1], 2)
+    return _SUFFIX[bits & 31] + _SUFFIX[bits >> 5 & 31] + _SUFFIX[bits >> 10]
 
 
 def parse(text: str) -> RecordId:

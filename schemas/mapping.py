@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -45,6 +45,13 @@ class ObjectMapping:
     key: str
     fields: MappingABC[str, Field]
     constants: MappingABC[str, str]
+    _by_column: dict[str, Field] = field(init=False, repr=False, compare=False)
+    _required: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_column = {each.column: each for each in self.fields.values() if each.column is not None}
+        object.__setattr__(self, "_by_column", by_column)
+        object.__setattr__(self, "_required", tuple(each.name for each in self.fields.values() if each.required))
 
     @property
     def select(self) -> tuple[str, ...]:
@@ -53,18 +60,18 @@ class ObjectMapping:
 
     def field_of(self, column: str) -> Field | None:
         """The field that fills a column; None where a constant does, or nothing."""
-        return next((field for field in self.fields.values() if field.column == column), None)
+        return self._by_column.get(column)
 
     def value_of(self, column: str, payload: MappingABC[str, Any]) -> Any:
         """Value of a column for a payload in canonical form; None when unknown or null."""
         if column in self.constants:
             return self.constants[column]
-        field = self.field_of(column)
-        return None if field is None else payload.get(field.name)
+        source = self._by_column.get(column)
+        return None if source is None else payload.get(source.name)
 
     def missing(self, payload: MappingABC[str, Any]) -> tuple[str, ...]:
         """Required fields that are unknown or null in a payload, so that the record cannot be shown."""
-        return tuple(f.name for f in self.fields.values() if f.required and payload.get(f.name) is None)
+        return tuple(name for name in self._required if payload.get(name) is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

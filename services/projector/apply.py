@@ -54,8 +54,9 @@ async def apply(
     *,
     mapping: FieldMapping,
     outlet: Outlet,
+    folded: Batch | None = None,
 ) -> Applied:
-    """Apply what is new in a batch.
+    """Apply what is new in a batch. `folded`: all of it, joined ahead; of use where all of it is new.
 
     Raises Hole where records are missing before one of it, Fatal where a topic is not the one it was.
     """
@@ -70,7 +71,8 @@ async def apply(
             fresh += records[stale(offsets[place], [each.record for each in records]) :]
         done = Applied(dict(offsets), frozenset(), [], len(decoded))
         if fresh:
-            done = await _apply_fresh(link, mapping, fresh, offsets, outlet, len(decoded) - len(fresh))
+            whole = folded if folded is not None and len(fresh) == len(decoded) else fold(fresh)
+            done = await _apply_fresh(link, mapping, fresh, whole, offsets, outlet, len(decoded) - len(fresh))
     return done
 
 
@@ -78,11 +80,11 @@ async def _apply_fresh(
     link: Link,
     mapping: FieldMapping,
     fresh: list[Decoded],
+    batch: Batch,
     offsets: Mapping[Place, int],
     outlet: Outlet,
     skipped: int,
 ) -> Applied:
-    batch = fold(fresh)
     written = await write(link, mapping, batch)
     if batch.rejected:
         await outlet(link, batch.rejected)

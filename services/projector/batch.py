@@ -74,9 +74,9 @@ def _decoded(record: LogRecord, mapping: FieldMapping) -> Decoded:
         return Decoded(record, None, fault=str(error))
 
 
-def fold(decoded: Iterable[Decoded]) -> Batch:
-    """Join what is said of each record of Salesforce."""
-    batch = Batch()
+def fold(decoded: Iterable[Decoded], into: Batch | None = None) -> Batch:
+    """Join what is said of each record of Salesforce, with what `into` holds already."""
+    batch = Batch() if into is None else into
     for each in decoded:
         if each.event is None:
             batch.rejected.append(each)

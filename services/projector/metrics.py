@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.kernel.metrics import FAST, SLOW
+from services.kernel.metrics import FAST, SLOW, Distribution
 
 
 class Metrics:
@@ -41,14 +41,14 @@ class Metrics:
         self.transaction = Histogram(
             "projector_transaction_seconds", "Time of one transaction.", buckets=FAST, registry=registry
         )
-        self.freshness = Histogram(
+        self.freshness = Distribution(
             "projector_freshness_seconds",
             "From the commit in Salesforce to the row visible in Postgres, of change events, by topic.",
             ("topic",),
             buckets=SLOW,
             registry=registry,
         )
-        self.log_to_row = Histogram(
+        self.log_to_row = Distribution(
             "projector_log_to_row_seconds",
             "From the record in the log to the row visible in Postgres.",
             buckets=FAST,

@@ -31,12 +31,10 @@ async def write_accounts(
     new = {key: row for key, row in rows.items() if isinstance(row, Eligibility)}
     for key, row in rows.items():
         verdicts.of[Key(ACCOUNT, key)] = row if isinstance(row, Hidden) else None
-    old = await shown.read(link, Eligibility, changed)
-    different = {key: row for key, row in new.items() if old.get(key) != row}
-    gone = old.keys() - new.keys()
-    await shown.delete(link, Eligibility, gone)
-    await shown.write(link, Eligibility, different)
-    for key in different.keys() | gone:
+    # A tag is the account's own, so the old row is not needed: Postgres says which rows moved.
+    touched = await shown.delete(link, Eligibility, rows.keys() - new.keys())
+    touched += await shown.write(link, Eligibility, new)
+    for (key,) in touched:
         tags.add(Key(ACCOUNT, key), [tag.eligibility(key)])
 
 

@@ -193,7 +193,9 @@ class _Columns:
         self._state = state
 
     def complete(self, *not_null: str) -> bool:
-        return self._state.alive and not self._missing(not_null)
+        if not self._state.alive or self._mapping.missing(self._state.payload):
+            return False
+        return all(self._value(column) is not None for column in not_null)
 
     def incomplete(self, *not_null: str) -> Hidden:
         missing = self._missing(not_null)

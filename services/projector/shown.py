@@ -25,19 +25,18 @@ async def read(link: Link, kind: type[Row], ids: Iterable[str], *more: object) -
     return {row[0]: made(*row[:-1], states.payload(row[-1])) for row in rows}
 
 
-async def write(link: Link, kind: type[Row], rows: Mapping[str, Row]) -> None:
+async def write(link: Link, kind: type[Row], rows: Mapping[str, Row]) -> list[Any]:
     """Write rows in the order of their ids, so that two writers never wait for each other in a ring."""
     if not rows:
-        return
+        return []
     ordered = [rows[key] for key in sorted(rows)]
     columns = [[getattr(row, name) for row in ordered] for name in _COLUMNS[kind][:-1]]
-    await link.rows(f"{_NAMES[kind]}_write", *columns, [states.text(row.raw_payload) for row in ordered])
+    return await link.rows(f"{_NAMES[kind]}_write", *columns, [states.text(row.raw_payload) for row in ordered])
 
 
-async def delete(link: Link, kind: type[Row], ids: Iterable[str]) -> None:
+async def delete(link: Link, kind: type[Row], ids: Iterable[str]) -> list[Any]:
     gone = sorted(ids)
-    if gone:
-        await link.rows(f"{_NAMES[kind]}_delete", gone)
+    return await link.rows(f"{_NAMES[kind]}_delete", gone) if gone else []
 
 
 @dataclass(slots=True)
@@ -49,12 +48,18 @@ class Verdicts:
     async def write(self, link: Link) -> None:
         if not self.of:
             return
-        keys = sorted(self.of)
-        hidden = [self.of[key] for key in keys]
-        await link.rows(
-            "hidden_settle",
-            [key.object for key in keys],
-            [key.record_id for key in keys],
-            [None if why is None else why.reason for why in hidden],
-            [None if why is None else why.detail for why in hidden],
-        )
+        hidden = sorted((key, why) for key, why in self.of.items() if why is not None)
+        if hidden:
+            await link.rows(
+                "hidden_write",
+                [key.object for key, _ in hidden],
+                [key.record_id for key, _ in hidden],
+                [why.reason for _, why in hidden],
+                [why.detail for _, why in hidden],
+            )
+        seen: dict[str, list[str]] = {}
+        for key, why in self.of.items():
+            if why is None:
+                seen.setdefault(key.object, []).append(key.record_id)
+        for name, ids in sorted(seen.items()):
+            await link.rows("hidden_clear", name, ids)

@@ -24,7 +24,7 @@ from services.projector.engine.ledger import Ledger, Standing
 from services.projector.link import statements
 from services.projector.log import LogRecord, Place
 from services.projector.outbox import Teller
-from services.projector.work import Work
+from services.projector.work import Prepared, Work
 
 log = logging.getLogger(__name__)
 
@@ -138,27 +138,39 @@ class Desk:
     async def run(self, intake: asyncio.Queue[tuple[int, LogRecord]]) -> None:
         """The body of the agent: apply what comes in through its channel, for ever.
 
-        No waiting for more: what arrives during one transaction is the next batch.
+        No waiting for more: what arrives during one transaction is the next batch, and is decoded meanwhile.
         """
         self._intake = intake
         self._started.set()
+        ahead: Prepared | None = None
         while True:
-            first = await intake.get()
+            batch = ahead if ahead is not None else await self._prepared(await intake.get())
             self._idle.clear()
             try:
-                await self._batch(intake, first)
+                ahead = await self._apply(batch)
             finally:
                 self._idle.set()
 
-    async def _batch(self, intake: asyncio.Queue[tuple[int, LogRecord]], first: tuple[int, LogRecord]) -> None:
+    async def _apply(self, batch: Prepared) -> Prepared | None:
+        """Apply a batch and prepare the next of what has arrived by now; None where nothing has."""
+        applying = asyncio.create_task(self._work.run(batch), name="apply")
+        try:
+            await asyncio.sleep(0)
+            ahead = None if self._intake.empty() else await self._prepared(self._intake.get_nowait())
+            await applying
+        finally:
+            if not applying.done():
+                applying.cancel()
+                await asyncio.wait({applying})
+        return ahead
+
+    async def _prepared(self, first: tuple[int, LogRecord]) -> Prepared:
         taken = deque([first])
-        while len(taken) < self._most and not intake.empty():
-            taken.append(intake.get_nowait())
+        while len(taken) < self._most and not self._intake.empty():
+            taken.append(self._intake.get_nowait())
         self._room.set()
         session = self._work.session.number
-        records = [record for number, record in taken if number == session]
-        if records:
-            await self._work.run(session, records)
+        return await self._work.prepare(session, [record for number, record in taken if number == session])
 
     async def committable(self) -> dict[Place, int]:
         """What Kafka may be told. Markers at the end of a partition are stepped over in Postgres first."""

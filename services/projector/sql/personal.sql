@@ -1,20 +1,19 @@
--- name: accounts_read: shown accounts
-SELECT account_id, internet_eligibility, eligibility_source, updated_at, raw_payload::text
-FROM sf_account_eligibility_shadow
-WHERE account_id = ANY ($1::text[]);
+-- name: accounts_delete: accounts no longer shown; those that were
+DELETE FROM sf_account_eligibility_shadow WHERE account_id = ANY ($1::text[])
+RETURNING account_id;
 
--- name: accounts_delete: accounts no longer shown
-DELETE FROM sf_account_eligibility_shadow WHERE account_id = ANY ($1::text[]);
-
--- name: accounts_write: shown accounts
-INSERT INTO sf_account_eligibility_shadow
+-- name: accounts_write: shown accounts; those whose row it changed
+INSERT INTO sf_account_eligibility_shadow AS a
   (account_id, internet_eligibility, eligibility_source, updated_at, raw_payload)
 SELECT account_id, internet_eligibility, eligibility_source, updated_at, raw_payload::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
   AS new (account_id, internet_eligibility, eligibility_source, updated_at, raw_payload)
 ON CONFLICT (account_id) DO UPDATE SET
   internet_eligibility = EXCLUDED.internet_eligibility, eligibility_source = EXCLUDED.eligibility_source,
-  updated_at = EXCLUDED.updated_at, raw_payload = EXCLUDED.raw_payload;
+  updated_at = EXCLUDED.updated_at, raw_payload = EXCLUDED.raw_payload
+WHERE (a.internet_eligibility, a.eligibility_source, a.updated_at, a.raw_payload) IS DISTINCT FROM
+  (EXCLUDED.internet_eligibility, EXCLUDED.eligibility_source, EXCLUDED.updated_at, EXCLUDED.raw_payload)
+RETURNING account_id;
 
 -- name: orders_read: shown orders
 SELECT order_id, account_id, order_number, effective_date, total_amount, currency_iso_code, created_date,

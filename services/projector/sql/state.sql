@@ -17,16 +17,13 @@ SELECT record_id, payload::text, base, newer::text, dirty
 FROM sf_record
 WHERE object = $1 AND claim = ANY ($2::text[]);
 
--- name: hidden_settle: records kept and not shown, with the reason; those without one ($3 null) are shown, or dead
-WITH verdict AS (
-  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS v (object, record_id, reason, detail)
-), cleared AS (
-  DELETE FROM sf_hidden h USING verdict v
-  WHERE v.reason IS NULL AND h.object = v.object AND h.record_id = v.record_id
-)
+-- name: hidden_write: records kept and not shown, with the reason
 INSERT INTO sf_hidden AS h (object, record_id, reason, detail)
-SELECT object, record_id, reason, detail FROM verdict WHERE reason IS NOT NULL
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
 ON CONFLICT (object, record_id) DO UPDATE SET
   reason = EXCLUDED.reason, detail = EXCLUDED.detail,
   since = CASE WHEN h.reason = EXCLUDED.reason THEN h.since ELSE now() END
 WHERE (h.reason, h.detail) IS DISTINCT FROM (EXCLUDED.reason, EXCLUDED.detail);
+
+-- name: hidden_clear: records of one object that are shown, or dead
+DELETE FROM sf_hidden WHERE object = $1 AND record_id = ANY ($2::text[]);

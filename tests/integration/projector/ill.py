@@ -9,18 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from services.kernel import lifecycle
 from services.projector.app import run
 from services.projector.apply import Applied
-from services.projector.batch import Decoded
+from services.projector.batch import Batch, Decoded
 from services.projector.link import Link
-from services.projector.log import LogRecord
 from services.projector.settings import Settings
-from services.projector.work import Work
+from services.projector.work import Prepared, Work
 
 POINT, _, NTH = os.environ.get("UMBRA_TEST_ILL", "none:0").partition(":")
 
@@ -42,7 +40,7 @@ class IllLink(Link):
 class IllWork(Work):
     batches = 0
 
-    async def run(self, number: int, records: Sequence[LogRecord]) -> None:
+    async def run(self, ready: Prepared) -> None:
         self.batches += 1
         due = self.batches == int(NTH)
         if due and POINT == "swallow":
@@ -52,10 +50,10 @@ class IllWork(Work):
         if due and POINT == "before-commit":
             link = await self.open()
             self._link = IllLink(link.connection, link._prepared)
-        await super().run(number, records)
+        await super().run(ready)
 
-    async def _attempt(self, decoded: list[Decoded]) -> Applied:
-        done = await super()._attempt(decoded)
+    async def _attempt(self, decoded: list[Decoded], folded: Batch | None) -> Applied:
+        done = await super()._attempt(decoded, folded)
         if POINT == "after-commit" and self.batches == int(NTH):
             die()
         return done
