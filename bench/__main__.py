@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import path, report
+from bench import cost, path, report
 from bench.ingest import measuring as ingest
 from bench.projector import measuring as projector
 
-SUBJECTS = {"path": path, "ingest": ingest, "projector": projector}
+SUBJECTS = {"path": path, "cost": cost, "ingest": ingest, "projector": projector}
 
 
 def main() -> int:
