@@ -45,16 +45,24 @@ async def _bend(bootstrap: str, *, gone: str, other: NewTopic) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.delete_topics([gone, other.name])
+
+        async def shown() -> set[str]:
+            return {gone, other.name} & set(await admin.list_topics())
+
+        async def there() -> bool:
+            return len(await shown()) == 2
 
         async def away() -> bool:
-            return not {gone, other.name} & set(await admin.list_topics())
+            return not await shown()
 
         async def back() -> bool:
-            await admin.create_topics([other])
             return other.name in await admin.list_topics()
 
+        # A broker shows what the controller has done a little later.
+        await eventually(there, within=20)
+        await admin.delete_topics([gone, other.name])
         await eventually(away, within=20)
+        await admin.create_topics([other])
         await eventually(back, within=20)
     finally:
         await admin.close()
@@ -65,6 +73,10 @@ async def test_servers_as_migrate_leaves_them_are_well(
 ) -> None:
     await stack.fresh_topics(kafka_bootstrap, postgres_dsn)
 
+    async def shown() -> bool:
+        return (await _kafka(kafka_bootstrap))["kafka.topics"].level == "ok"
+
+    await eventually(shown, within=20)
     found = {**await _kafka(kafka_bootstrap), **await _postgres(postgres_dsn), **await _valkey(valkey_url)}
 
     assert {check: finding.detail for check, finding in found.items() if finding.level != "ok"} == {}
