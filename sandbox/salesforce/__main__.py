@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.salesforce.bulk_jobs import BulkSettings
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.journal import JournalError
 from sandbox.salesforce.org import Behaviour
@@ -38,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--keepalive", type=float, default=60.0, help="seconds until a quiet stream gets an empty answer")
     add("--zero-credit", type=float, default=60.0, help="seconds until a stream without credit is closed")
     add("--bulk-delay", type=float, default=0.2, help="seconds a query job stays in each state before it is complete")
+    add("--bulk-page-rows", type=int, default=50_000, help="most rows of a result page")
+    add("--bulk-restart", choices=("kept", "lost"), default="kept", help="what a restart does to query jobs")
     add(
         "--commit-times",
         choices=("s", "ms"),
@@ -78,6 +81,7 @@ def parse(argv: Sequence[str]) -> Options:
             bulk_delay_s=args.bulk_delay,
         ),
         allowances=Allowances(daily_api_calls=args.daily_api_calls, daily_delivered_events=args.daily_events),
+        bulk=BulkSettings(page_rows=args.bulk_page_rows, keep_jobs=args.bulk_restart == "kept"),
         faults=args.faults,
     )
 

@@ -1,18 +1,21 @@
 """Bulk 2.0 query jobs: states that take their time, results as CSV rows that a locator can return to.
 
-A finished job is kept under the state directory, so a client can go on paging after a restart.
+Jobs are kept under the state directory: after a restart a client can go on paging, and a job that ran runs anew.
 """
 
 import asyncio
 import base64
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from sandbox.salesforce import ids
 from sandbox.salesforce.errors import Refused, not_found
+from sandbox.salesforce.faults import bulk as kinds
 from sandbox.salesforce.instance import Instance
+from sandbox.salesforce.results import Results
 from sandbox.salesforce.soql import run
 from sandbox.salesforce.soql.parser import parse
 from sandbox.salesforce.soql.rows import csv_columns
@@ -41,28 +44,26 @@ class Job(msgspec.Struct, kw_only=True):
     line_ending: str = "LF"
     records: int = 0
     took_ms: int = 0
+    header: bytes = b""
 
 
-class Results:
-    """The rows of one finished job: the header, and where each row begins."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkSettings:
+    """How this org's Bulk API behaves where that can be chosen."""
 
-    def __init__(self, header: bytes, rows: list[bytes]) -> None:
-        self.header = header
-        self.rows = rows
-
-    def page(self, start: int, size: int) -> bytes:
-        return self.header + b"".join(self.rows[start : start + size])
+    page_rows: int = 50_000  # most rows of a result page
+    keep_jobs: bool = True  # over a restart
 
 
 class BulkJobs:
     """All query jobs of the org."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, settings: BulkSettings) -> None:
+        self.settings = settings
         self._instance = instance
         self._dir = instance.state_dir / "bulk"
         self._dir.mkdir(exist_ok=True)
         self._jobs: dict[str, Job] = {}
-        self._results: dict[str, Results] = {}
         for path in sorted(self._dir.glob("750*.json")):
             self._restore(path)
 
@@ -76,10 +77,8 @@ class BulkJobs:
             raise Refused("INVALIDJOB", "Unsupported contentType, columnDelimiter or lineEnding")
         text = str(body.get("query", ""))
         source = self._check(parse(text))
-        org, usage = self._instance.org, self._instance.usage
-        if usage.query_jobs.total() >= 10_000:
-            raise Refused("LIMIT_EXCEEDED", "Max bulk v2 query jobs (10000) per 24 hrs has been reached")
-        usage.query_jobs.add()
+        self._spend()
+        org = self._instance.org
         now = org.clock.now_ms()
         job = Job(
             id=org.next_job_id(),
@@ -93,8 +92,21 @@ class BulkJobs:
             line_ending=line_ending,
         )
         self._jobs[job.id] = job
+        self._save(job)
         self._instance.spawn(self._run(job), f"bulk-job-{job.id}")
         return job
+
+    def _spend(self) -> None:
+        usage, most = self._instance.usage, self._instance.usage.allowances
+        if usage.query_jobs.total() >= most.daily_query_jobs:
+            text = f"Max bulk v2 query jobs ({most.daily_query_jobs}) per 24 hrs has been reached"
+            raise Refused("LIMIT_EXCEEDED", text)
+        if usage.result_bytes.total() >= most.daily_result_mb << 20:
+            text = (
+                f"Max bulk v2 query result size stored ({most.daily_result_mb << 10}) kb per 24 hrs has been exceeded"
+            )
+            raise Refused("LIMIT_EXCEEDED", text)
+        usage.query_jobs.add()
 
     def _check(self, query: Query) -> str:
         """The object's name.  Raises Refused."""
@@ -111,19 +123,29 @@ class BulkJobs:
         return obj.name
 
     async def _run(self, job: Job) -> None:
-        delay = self._instance.org.behaviour.bulk_delay_s
-        await asyncio.sleep(delay)
+        board, delay = self._instance.faults, self._instance.org.behaviour.bulk_delay_s
+        slow = board.take(kinds.Slow, job.object) or kinds.Slow()
+        await asyncio.sleep(delay if slow.upload_complete is None else slow.upload_complete)
         if not self._advance(job, "InProgress"):
             return
-        await asyncio.sleep(delay)
+        await asyncio.sleep(delay if slow.in_progress is None else slow.in_progress)
+        if board.take(kinds.Abort, job.object) is not None:
+            self._advance(job, "Aborted")
+        elif (fail := board.take(kinds.Fail, job.object)) is not None:
+            job.error = fail.message
+            self._advance(job, "Failed")
+        else:
+            await self._complete(job)
+
+    async def _complete(self, job: Job) -> None:
         started = self._instance.org.clock.now_ms()
         results = await self._collect(job)
-        if job.state == "InProgress":
-            self._results[job.id] = results
-            job.records = len(results.rows)
-            job.took_ms = self._instance.org.clock.now_ms() - started
-            self._advance(job, "JobComplete")
-            self._save(job, results)
+        job.records = results.count
+        job.took_ms = self._instance.org.clock.now_ms() - started
+        if self._advance(job, "JobComplete"):
+            self._instance.usage.result_bytes.add(results.size)
+        else:
+            results.remove()
 
     def _advance(self, job: Job, state: str) -> bool:
         """False when the job was aborted or deleted meanwhile."""
@@ -131,6 +153,7 @@ class BulkJobs:
             return False
         job.state = state
         job.changed_ms = self._instance.org.clock.now_ms()
+        self._save(job)
         return True
 
     async def _collect(self, job: Job) -> Results:
@@ -145,17 +168,27 @@ class BulkJobs:
         for start in range(0, len(snapshot), _SLICE):
             found += [record for record in snapshot[start : start + _SLICE] if check(record)]
             await asyncio.sleep(0)
+        del snapshot
         found = run.arrange(store, query, found)
-        rows: list[bytes] = []
-        for start in range(0, len(found), _SLICE):
-            rows += [_line(job, cells(record)) for record in found[start : start + _SLICE]]
-            await asyncio.sleep(0)
-        return Results(_line(job, names), rows)
+        job.header = _line(job, names)
+        results = self._results(job)
+        with results.write() as writing:
+            for start in range(0, len(found), _SLICE):
+                writing.add([_line(job, cells(record)) for record in found[start : start + _SLICE]])
+                await asyncio.sleep(0)
+        return results
+
+    def _results(self, job: Job) -> Results:
+        return Results(self._dir, job.id, job.header)
 
     def get(self, job_id: str) -> Job:
         """Raises Refused (404)."""
         full = ids.extend(job_id)
         if full is None or (job := self._jobs.get(full)) is None:
+            raise not_found()
+        phase = "complete" if job.state == "JobComplete" else "running"
+        if self._instance.faults.take(kinds.Lost, job.object, where=lambda f: f.when in ("any", phase)) is not None:
+            self._forget(job)
             raise not_found()
         return job
 
@@ -166,7 +199,7 @@ class BulkJobs:
         """Raises Refused while the job is not complete."""
         if job.state != "JobComplete":
             raise Refused("INVALIDJOBSTATE", f"Job results are only available when it is complete: {job.state}")
-        return self._results[job.id]
+        return self._results(job)
 
     def abort(self, job: Job) -> None:
         if job.state in ("JobComplete", "Failed"):
@@ -176,32 +209,36 @@ class BulkJobs:
     def delete(self, job: Job) -> None:
         if job.state in ("UploadComplete", "InProgress"):
             raise Refused("INVALIDJOBSTATE", "Deleting not Closed Job not allowed")
-        self._jobs.pop(job.id)
-        self._results.pop(job.id, None)
-        for path in self._dir.glob(f"{job.id}.*"):
-            path.unlink()
+        self._forget(job)
 
-    def _save(self, job: Job, results: Results) -> None:
-        content = [results.header, *results.rows]
-        (self._dir / f"{job.id}.rows").write_bytes(msgspec.msgpack.encode(content))
-        (self._dir / f"{job.id}.json").write_bytes(msgspec.json.encode(job))
+    def _forget(self, job: Job) -> None:
+        self._jobs.pop(job.id)
+        self._results(job).remove()
+        (self._dir / f"{job.id}.json").unlink(missing_ok=True)
+
+    def _save(self, job: Job) -> None:
+        draft = self._dir / f"{job.id}.new"
+        draft.write_bytes(msgspec.json.encode(job))
+        draft.replace(self._dir / f"{job.id}.json")
 
     def _restore(self, path: Path) -> None:
         job = msgspec.json.decode(path.read_bytes(), type=Job)
-        rows = path.with_suffix(".rows")
-        if self._instance.org.clock.now_ms() - job.created_ms > _KEPT_MS or not rows.exists():
+        results, finished = self._results(job), job.state in ("JobComplete", "Failed", "Aborted")
+        expired = self._instance.org.clock.now_ms() - job.created_ms > _KEPT_MS
+        if expired or not self.settings.keep_jobs or (job.state == "JobComplete" and not results.complete):
             path.unlink()
-            rows.unlink(missing_ok=True)
+            results.remove()
             return
-        content = msgspec.msgpack.decode(rows.read_bytes(), type=list[bytes])
         self._jobs[job.id] = job
-        self._results[job.id] = Results(content[0], content[1:])
+        if not finished:
+            self._instance.spawn(self._run(job), f"bulk-job-{job.id}")
 
 
 def _line(job: Job, cells: list[str]) -> bytes:
     """One CSV row; every value is quoted, a null is an empty one."""
-    quoted = ('"' + cell.replace('"', '""') + '"' for cell in cells)
-    return (DELIMITERS[job.delimiter].join(quoted) + LINE_ENDINGS[job.line_ending]).encode()
+    between = f'"{DELIMITERS[job.delimiter]}"'
+    text = between.join([cell.replace('"', '""') if '"' in cell else cell for cell in cells])
+    return f'"{text}"{LINE_ENDINGS[job.line_ending]}'.encode()
 
 
 def locator(row: int) -> str:

@@ -17,7 +17,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 
 from sandbox.salesforce import identity, tls
-from sandbox.salesforce.bulk_jobs import BulkJobs
+from sandbox.salesforce.bulk_jobs import BulkJobs, BulkSettings
 from sandbox.salesforce.clock import Clock
 from sandbox.salesforce.control.app import make_app as make_control
 from sandbox.salesforce.faults import catalog
@@ -56,6 +56,7 @@ class Options:
     client_secret: str | None
     behaviour: Behaviour
     allowances: Allowances
+    bulk: BulkSettings
     faults: Path | None
 
 
@@ -159,7 +160,7 @@ def _ready(who: identity.Identity, host: str, ports: tuple[int, ...], ca: Path, 
 async def _serve_http(
     instance: Instance, options: Options, files: tls.TlsFiles, stack: AsyncExitStack
 ) -> tuple[int, int]:
-    runner = await _runner(make_rest(instance, BulkJobs(instance)), stack)
+    runner = await _runner(make_rest(instance, BulkJobs(instance, options.bulk)), stack)
     await web.TCPSite(runner, options.host, options.http_port).start()
     await web.TCPSite(runner, options.host, options.https_port, ssl_context=_server_tls(files)).start()
     http, https = (address[1] for address in runner.addresses)

@@ -1,23 +1,23 @@
 """Bulk 2.0 query jobs over HTTP."""
 
-import asyncio
-import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from aiohttp import web
 
 from sandbox.salesforce.bulk_jobs import BulkJobs, Job, locator, row_of
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import Refused, not_found
+from sandbox.salesforce.faults import bulk as kinds
 from sandbox.salesforce.instance import Instance
 from sandbox.salesforce.rest.answers import INSTANCE, answer, json_response
 from sandbox.salesforce.rest.data import admit, read_json
+from sandbox.salesforce.rest.page import send_page
 from sandbox.salesforce.values import rest_time
 
 JOBS = web.AppKey("jobs", BulkJobs)
-_PAGE = 50_000  # rows of a result page when the client names no number
 _PARALLEL_PAGES = 5
-_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
+_PAGES_SINCE = 58.0  # the API version that brought resultPages
+_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _JOB = r"/services/data/v{version}/jobs/query/{id}"
 
 
@@ -37,7 +37,7 @@ def add_routes(app: web.Application, jobs: BulkJobs) -> None:
 
 
 def _guarded(route: str, handler: _Handler) -> _Handler:
-    async def guarded(request: web.Request) -> web.Response:
+    async def guarded(request: web.Request) -> web.StreamResponse:
         instance = request.app[INSTANCE]
         try:
             admit(instance, request)
@@ -45,7 +45,8 @@ def _guarded(route: str, handler: _Handler) -> _Handler:
             response = await handler(request)
         except Refused as error:
             response = json_response(instance, error.status, [error.as_rest()])
-        response.headers["Sforce-Limit-Info"] = instance.usage.limit_info()
+        if not response.prepared:
+            response.headers["Sforce-Limit-Info"] = instance.usage.limit_info()
         return response
 
     return guarded
@@ -67,9 +68,10 @@ async def _list(request: web.Request) -> web.Response:
 
 async def _show(request: web.Request) -> web.Response:
     job = request.app[JOBS].get(request.match_info["id"])
+    wrong = request.app[INSTANCE].faults.take(kinds.Count, job.object, where=lambda f: f.of == "job")
     details: dict[str, Any] = {
         "jobType": "V2Query",
-        "numberRecordsProcessed": job.records,
+        "numberRecordsProcessed": max(0, job.records + (wrong.by if wrong else 0)),
         "retries": 0,
         "totalProcessingTime": job.took_ms,
         "isPkChunkingSupported": True,
@@ -111,32 +113,42 @@ async def _delete(request: web.Request) -> web.Response:
     return answer(request.app[INSTANCE], 204, b"", "application/json")
 
 
-async def _results(request: web.Request) -> web.Response:
-    jobs = request.app[JOBS]
+async def _results(request: web.Request) -> web.StreamResponse:
+    jobs, board = request.app[JOBS], request.app[INSTANCE].faults
     job = _same_version(jobs.get(request.match_info["id"]), request)
     results = jobs.results(job)
-    start, size = _window(request.query)
-    if start > len(results.rows) or start < 0:
+    start, size = _window(request, job)
+    lost_locator = start > 0 and board.take(kinds.LostLocator, job.object) is not None
+    if start > results.count or start < 0 or lost_locator:
         raise Refused("INVALIDLOCATOR", "Invalid locator")
-    count = min(size, len(results.rows) - start)
+    count = min(size, results.count - start)
     end = start + count
+    wrong, short = board.take(kinds.Count, job.object, where=_of_page), board.take(kinds.ShortPage, job.object)
     headers = {
-        "Sforce-NumberOfRecords": str(count),
-        "Sforce-Locator": locator(end) if end < len(results.rows) else "null",
+        "Sforce-NumberOfRecords": str(max(0, count + (wrong.by if wrong else 0))),
+        "Sforce-Locator": locator(end) if end < results.count else "null",
     }
-    page = results.page(start, size)
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
-        page = await asyncio.to_thread(_gzip, page)
-        headers["Content-Encoding"] = "gzip"
-    return answer(request.app[INSTANCE], 200, page, "text/csv", headers)
+    sent = max(0, count - short.rows) if short else count
+    return await send_page(request, results, results.span(start, sent), headers, packed=_packs(request, job))
+
+
+def _of_page(fault: kinds.Count) -> bool:
+    return fault.of == "page"
+
+
+def _packs(request: web.Request, job: Job) -> bool:
+    asked = "gzip" in request.headers.get("Accept-Encoding", "")
+    return asked and request.app[INSTANCE].faults.take(kinds.NoGzip, job.object) is None
 
 
 async def _pages(request: web.Request) -> web.Response:
     """Up to five result addresses that can be read side by side."""
     jobs = request.app[JOBS]
     job = _same_version(jobs.get(request.match_info["id"]), request)
-    total = len(jobs.results(job).rows)
-    start, size = _window(request.query)
+    if float(job.version) < _PAGES_SINCE:
+        raise not_found()
+    total = jobs.results(job).count
+    start, size = _window(request, job)
     base = f"/services/data/v{job.version}/jobs/query/{job.id}"
     starts = list(range(start, max(total, start + 1), size))
     body: dict[str, Any] = {
@@ -159,15 +171,13 @@ def _same_version(job: Job, request: web.Request) -> Job:
     return job
 
 
-def _window(query: Mapping[str, str]) -> tuple[int, int]:
+def _window(request: web.Request, job: Job) -> tuple[int, int]:
     """First row and number of rows of a page."""
-    text = query.get("locator", "")
-    limit = query.get("maxRecords", "")
+    most = request.app[JOBS].settings.page_rows
+    if (fewer := request.app[INSTANCE].faults.take(kinds.PageRows, job.object)) is not None:
+        most = min(most, fewer.rows)
+    text = request.query.get("locator", "")
+    limit = request.query.get("maxRecords", "")
     if limit and (not limit.isdigit() or int(limit) < 1):
         raise Refused("INVALIDREQUEST", "maxRecords must be a positive number")
-    return (row_of(text) if text and text != "null" else 0), min(int(limit or _PAGE), _PAGE)
-
-
-def _gzip(data: bytes) -> bytes:
-    packer = zlib.compressobj(level=1, wbits=31)
-    return packer.compress(data) + packer.flush()
+    return (row_of(text) if text and text != "null" else 0), min(int(limit or most), most)

@@ -58,9 +58,10 @@ class Simulator:
         return str(answer.json()["access_token"])
 
     def call(self, method: str, path: str, **more: Any) -> requests.Response:
-        """A REST call under the API version, logged in."""
+        """A REST call under the API version, or under `version`, logged in."""
         headers = {"Authorization": f"Bearer {self.token()}"} | more.pop("headers", {})
-        return requests.request(method, self.data + path, headers=headers, timeout=_TIMEOUT_S, **more)
+        base = f"{self.http}/services/data/v{more.pop('version', self.api_version)}"
+        return requests.request(method, base + path, headers=headers, timeout=_TIMEOUT_S, **more)
 
     def get_as(self, token: str, path: str) -> requests.Response:
         """A REST read with a token from before."""
