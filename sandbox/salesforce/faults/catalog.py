@@ -12,7 +12,12 @@ from sandbox.salesforce.faults.pubsub import PubSubFault
 from sandbox.salesforce.faults.rest import HttpFault
 
 AnyFault: TypeAlias = PubSubFault | HttpFault | BulkFault
-KINDS: tuple[type[Fault], ...] = get_args(AnyFault)
+SURFACES: dict[str, tuple[type[Fault], ...]] = {
+    "Pub/Sub API": get_args(PubSubFault),
+    "HTTP": get_args(HttpFault),
+    "Bulk 2.0": get_args(BulkFault),
+}
+KINDS = tuple(kind for kinds in SURFACES.values() for kind in kinds)
 _one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFault)
 _many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[AnyFault])
 
@@ -47,7 +52,7 @@ def options(kind: type[Fault]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def table(kinds: Iterable[type[Fault]] = KINDS) -> str:
+def table(kinds: Iterable[type[Fault]]) -> str:
     """A Markdown table: the exact JSON, what happens, and the choices there are."""
     rows = ["| JSON | what happens | choices |", "|---|---|---|"]
     for kind in kinds:
