@@ -122,3 +122,24 @@ async def node_client(node: Node, sim: Simulator, login: str, **task: Any) -> As
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+def run(node: Node, sim: Simulator, script: str, **task: Any) -> dict[str, Any]:
+    """What a script says about one task, logged in by user name and password over plain HTTP."""
+    everything = {
+        "loginUrl": sim.http,
+        "username": sim.username,
+        "password": sim.password + sim.security_token,
+        **task,
+    }
+    done = subprocess.run(
+        [node.program, str(_FOLDER / script), json.dumps(everything)],
+        env={**os.environ, "PATH": node.path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
