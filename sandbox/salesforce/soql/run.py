@@ -11,6 +11,7 @@ from sandbox.salesforce.soql.paths import Get, Paths
 from sandbox.salesforce.soql.predicate import Test, compile_condition
 from sandbox.salesforce.soql.tree import Aggregate, All, Comparison, Condition, Query, Sort
 from sandbox.salesforce.store import Reads, ShownTable
+from sandbox.salesforce.values import to_json
 
 
 def target(query: Query) -> SObject:
@@ -138,7 +139,7 @@ def _row(paths: Paths, query: Query, key: tuple[Value, ...], records: list[Recor
 def _aggregate(paths: Paths, item: Aggregate, records: list[Record]) -> Value:
     if not item.path:
         return len(records)
-    get = paths.resolve(item.path)[1]
+    field, get = paths.resolve(item.path)
     values = [value for record in records if (value := get(record)) is not None]
     if item.function == "COUNT":
         return len(values)
@@ -148,6 +149,6 @@ def _aggregate(paths: Paths, item: Aggregate, records: list[Record]) -> Value:
         return None
     if item.function in ("MIN", "MAX"):
         pick = min if item.function == "MIN" else max
-        return pick(values, key=lambda value: value if not isinstance(value, str) else value.casefold())
+        return to_json(field, pick(values, key=lambda value: value if not isinstance(value, str) else value.casefold()))
     numbers = [float(value) for value in values]
     return sum(numbers) if item.function == "SUM" else sum(numbers) / len(numbers)

@@ -10,6 +10,7 @@ from sandbox.salesforce.org import Org
 from sandbox.salesforce.soql import run
 from sandbox.salesforce.soql.parser import parse
 from sandbox.salesforce.soql.rows import rest_rows
+from sandbox.salesforce.values import rest_time
 
 _BASE = "/services/data/v67.0"
 
@@ -87,7 +88,8 @@ def test_aggregates_in_all_and_by_group(org: Org) -> None:
     assert rows(org, "SELECT COUNT() FROM Product2") == [{"expr0": 38}]
     (row,) = rows(org, "SELECT COUNT(Id) n, MAX(SystemModstamp) newest, MIN(Name) FROM Account")
     assert row["n"] == 12
-    assert row["newest"] == max(int(str(r["SystemModstamp"])) for r in org.store.tables["Account"].records.values())
+    stamps = [int(str(r["SystemModstamp"])) for r in org.store.tables["Account"].records.values()]
+    assert row["newest"] == rest_time(max(stamps))
     by_status = rows(org, "SELECT Status, COUNT(Id) FROM Order GROUP BY Status")
     assert sum(r["expr1"] for r in by_status) == 10
     assert len(by_status) == 6
