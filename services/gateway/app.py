@@ -6,7 +6,6 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from redis.asyncio import Redis
 
 from schemas import mapping
 from schemas.mapping import Mapping as FieldMapping
-from services.gateway import bodies, docs, openapi, problems
+from services.gateway import bodies, docs, openapi, problems, resources
 from services.gateway.books import PriceBook
 from services.gateway.callers import Callers
 from services.gateway.catalog import Catalog
@@ -49,9 +48,6 @@ from services.salesforce import door
 from services.salesforce.rest import Rest
 
 log = logging.getLogger(__name__)
-
-_SHAPE = "1"
-"""Of the entries in the shared cache: another one for every change of what an answer or an entry holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +139,7 @@ def _routes(
 ) -> Routes:
     clock, shapes = ports.clock, Shapes(fields)
     live = Live(ports.rest, database, said, fields, clock)
-    edition = _edition(settings)
+    edition = resources.edition(settings.mapping_file)
     offers = Offers(rest=ports.rest, database=database, mapping=fields, shadow_reads=settings.shadow_reads)
     return Routes(
         ladder=ladder,
@@ -175,11 +171,6 @@ def _routes(
         tokens=Tokens(settings.signing.cursor_keys),
         responses=Responses(rules, clock, own, settings.process.instance),
     )
-
-
-def _edition(settings: Settings) -> str:
-    fields = (settings.mapping_file or mapping.DEFAULT_FILE).read_bytes()
-    return blake2b(_SHAPE.encode() + fields, digest_size=4).hexdigest()
 
 
 def application(gateway: Gateway, checks: Health) -> web.Application:

@@ -45,6 +45,10 @@ class PriceBook:
             raise problems.unavailable("The price book is not known yet.", 2)
         return self._id
 
+    async def known(self) -> str | None:
+        """The book's id without a call: None where every book is shown, or nobody has asked for it yet."""
+        return self._id or (await self._remembered() if self._wanted else None)
+
     async def find(self) -> None:
         """Return once the book is known."""
         backoff = Backoff(first=0.2, longest=10.0)
