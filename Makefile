@@ -69,6 +69,10 @@ lock: | $(VENV)/bin/python ## Resolve the hashed requirement files anew
 	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 \
 	    --custom-compile-command 'make lock' --constraint requirements/dev.txt --extra $$extra pyproject.toml \
 	    -o requirements/$$extra.txt || exit 1; done
+	@for clients in clients clients-airbyte; do \
+	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 \
+	    --custom-compile-command 'make lock' $(UPGRADE) requirements/$$clients.in \
+	    -o requirements/$$clients.txt || exit 1; done
 
 clean: ## Remove the environment and caches; data under .umbra stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
