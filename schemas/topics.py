@@ -64,11 +64,17 @@ SALESFORCE_TOPICS = (
 )
 """Salesforce topics by checkpoint partition: append only, an index is never used again."""
 
+CHANNEL = "/data/ChangeEvents"
+"""Salesforce's channel of all selected objects: one subscription in place of one for each object."""
+
 _CHECKPOINT_PARTITIONS = 16
 """Room for Salesforce topics to come: an object is added without a new topic or a moved position."""
 
 JOBS_PARTITION = _CHECKPOINT_PARTITIONS - 1
 """The checkpoint partition of jobs (backfill and the like)."""
+
+_CHANNEL_PARTITION = _CHECKPOINT_PARTITIONS - 2
+"""The channel's, so that the index of a topic never depends on it."""
 
 CHECKPOINT = Topic(
     name="ingest.checkpoint.v1",
@@ -104,4 +110,4 @@ BY_NAME = {topic.name: topic for topic in ALL}
 
 def checkpoint_partition(salesforce_topic: str) -> int:
     """Checkpoint partition of a Salesforce topic; ValueError for one that has none."""
-    return SALESFORCE_TOPICS.index(salesforce_topic)
+    return _CHANNEL_PARTITION if salesforce_topic == CHANNEL else SALESFORCE_TOPICS.index(salesforce_topic)

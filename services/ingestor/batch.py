@@ -5,7 +5,7 @@ Pure but for the schemas, which are fetched when they are not known yet.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -73,10 +73,10 @@ class Batch:
         passed = again is not None and newest is not None and newest > again
         self.position = replace(self.position, newest=newest, again_until=None if passed else again)
 
-    def add_undecodable(self, letter: DeadLetter, hole: Watermark | None, delivery: Delivery) -> None:
+    def add_undecodable(self, letter: DeadLetter, holes: Iterable[Watermark], delivery: Delivery) -> None:
         """When it happened is not known; what comes after it will move the time on."""
         self.letters.append(letter)
-        self.holes += [hole] if hole else []
+        self.holes += holes
         if delivery.replay_id:
             self.position = replace(self.position, replay_id=delivery.replay_id.hex())
 
@@ -115,7 +115,7 @@ class Reader:
             said = reading.read(delivery, schema, self.salesforce_topic, self.mapping)
         except (Undecodable, SchemaRefused) as error:
             letter = self._letter(delivery, batch.position, str(error), now)
-            batch.add_undecodable(letter, self._hole(delivery, batch.position, received_ms), delivery)
+            batch.add_undecodable(letter, self._holes(delivery, batch.position, received_ms), delivery)
         else:
             batch.add(said, self.order.judge(said.changes), delivery)
 
@@ -130,20 +130,18 @@ class Reader:
             schema_id=delivery.schema_id,
         )
 
-    def _hole(self, delivery: Delivery, before: Position, received_ms: int) -> Watermark | None:
-        """From the event before it to now: its own time is among what cannot be read."""
-        entity = reading.object_of(self.salesforce_topic)
-        if entity is None:
-            return None
-        return Watermark(
-            object=entity,
-            basis="hole",
-            origin="cdc",
-            hole_id=hole_id(delivery.replay_id.hex(), before.replay_id),
-            hole_from=None if before.event_at is None else positions.covered_until(before.event_at),
-            hole_to=versions.moment(received_ms),
-            reason="undecodable",
-        )
+    def _holes(self, delivery: Delivery, before: Position, received_ms: int) -> Iterator[Watermark]:
+        """From the event before it to now: its own time is among what cannot be read, and on a channel its object."""
+        for entity in reading.objects_of(self.salesforce_topic):
+            yield Watermark(
+                object=entity,
+                basis="hole",
+                origin="cdc",
+                hole_id=hole_id(delivery.replay_id.hex(), before.replay_id),
+                hole_from=None if before.event_at is None else positions.covered_until(before.event_at),
+                hole_to=versions.moment(received_ms),
+                reason="undecodable",
+            )
 
 
 def hole_id(replay_id: str, before: str | None) -> str:

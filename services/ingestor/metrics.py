@@ -109,7 +109,7 @@ class Metrics:
             registry=registry,
         )
 
-    def committed(self, topic: str, batch: Batch, mark: Watermark | None, org_now_ms: int) -> None:
+    def committed(self, topic: str, batch: Batch, org_now_ms: int) -> None:
         """A batch is in the log."""
         self.deliveries.labels(topic).inc(batch.deliveries)
         self.statuses.labels(topic).inc(len(batch.statuses))
@@ -125,5 +125,7 @@ class Metrics:
             self.holes.labels(hole.object, hole.hole_id.partition(":")[0] if hole.hole_id else "").inc()
         if batch.deliveries and batch.newest is not None:
             self.lag.labels(topic).observe(max(0, org_now_ms - versions.millis(batch.newest)) / 1000)
-        if mark is not None and mark.covered_until is not None:
+
+    def covers(self, topic: str, mark: Watermark) -> None:
+        if mark.covered_until is not None:
             self.covered.labels(topic).set(mark.covered_until.timestamp())

@@ -5,6 +5,7 @@ What such a stream covers begins anew where its hole ends.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,9 +45,9 @@ def first_start(salesforce_topic: str, org_now_ms: int, now: datetime) -> Openin
     """
     until = versions.moment(org_now_ms - versions.LATE_VISIBILITY_MS)
     hole_id = first_hole_id(salesforce_topic, until)
-    hole = _hole(salesforce_topic, hole_id, since=None, until=until, reason="first start")
+    holes = _holes(salesforce_topic, hole_id, since=None, until=until, reason="first start")
     start = Checkpoint(name=salesforce_topic, written_at=now, covered_from=until, reason="first start")
-    return _opening(hole, start, now)
+    return _opening(holes, start, now)
 
 
 def healed(salesforce_topic: str, lost: Position, why: str, org_now_ms: int, now: datetime) -> Opening:
@@ -54,26 +55,26 @@ def healed(salesforce_topic: str, lost: Position, why: str, org_now_ms: int, now
     since = None if lost.event_at is None else covered_until(lost.event_at)
     until = versions.moment(org_now_ms)
     hole_id = f"replay:{lost.replay_id}{_at(until)}"
-    hole = _hole(salesforce_topic, hole_id, since=since, until=until, reason=why)
+    holes = _holes(salesforce_topic, hole_id, since=since, until=until, reason=why)
     start = Checkpoint(
         name=salesforce_topic, written_at=now, covered_from=until, heal=True, reason=why, job=lost.told_again()
     )
-    return _opening(hole, start, now)
+    return _opening(holes, start, now)
 
 
-def _opening(hole: Watermark | None, start: Checkpoint, now: datetime) -> Opening:
-    records = [] if hole is None else list(outgoing.watermark(hole, now))
+def _opening(holes: Iterable[Watermark], start: Checkpoint, now: datetime) -> Opening:
+    records = [record for hole in holes for record in outgoing.watermark(hole, now)]
     records.append(outgoing.checkpoint(start, topics.checkpoint_partition(start.name), now))
     return Opening(records, positions.of(start))
 
 
-def _hole(
+def _holes(
     salesforce_topic: str, hole_id: str, *, since: datetime | None, until: datetime, reason: str
-) -> Watermark | None:
-    """None for a topic that carries no object's changes."""
-    entity = reading.object_of(salesforce_topic)
-    if entity is None:
-        return None
-    return Watermark(
-        object=entity, basis="hole", origin="cdc", hole_id=hole_id, hole_from=since, hole_to=until, reason=reason
+) -> Iterator[Watermark]:
+    """One for each object whose changes the topic carries."""
+    return (
+        Watermark(
+            object=entity, basis="hole", origin="cdc", hole_id=hole_id, hole_from=since, hole_to=until, reason=reason
+        )
+        for entity in reading.objects_of(salesforce_topic)
     )

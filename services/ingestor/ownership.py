@@ -106,12 +106,12 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         places = sorted(assigned)
         if places:
             consumer.pause(*places)
-        names = [topics.SALESFORCE_TOPICS[p.partition] for p in places if p.partition < len(topics.SALESFORCE_TOPICS)]
-        for name in (name for name in names if name in self._settings.stream_topics):
+        ours = {place.partition for place in places}
+        for name in (n for n in self._settings.stream_topics if topics.checkpoint_partition(n) in ours):
             self._gates[name] = Gate(f"{name}: not subscribed yet")
             self._tasks[name] = self._group.create_task(self._own(name, self._gates[name]), name=f"own {name}")
             self._source.metrics.owned.labels(name).set(1)
-        if self._jobs is not None and any(place.partition == topics.JOBS_PARTITION for place in places):
+        if self._jobs is not None and topics.JOBS_PARTITION in ours:
             self._tasks[JOBS] = self._group.create_task(self._jobs(), name="jobs")
             self._source.metrics.runs_jobs.set(1)
         self._joined.open()

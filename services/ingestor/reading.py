@@ -36,13 +36,22 @@ def object_of(salesforce_topic: str) -> str | None:
     return entity if entity in topics.RECORD_TOPICS else None
 
 
+def objects_of(salesforce_topic: str) -> tuple[str, ...]:
+    """Every shadowed object whose changes a topic carries; a channel carries them all."""
+    if salesforce_topic == topics.CHANNEL:
+        return tuple(topics.RECORD_TOPICS)
+    entity = object_of(salesforce_topic)
+    return () if entity is None else (entity,)
+
+
 def unknown(names: tuple[str, ...], mapping: Mapping) -> list[str]:
     """Those topics of which it is not known what they carry, or where their position is kept."""
     reports = _EVENTS + mapping.order_status.event["object"]
     return [
         name
         for name in names
-        if name not in topics.SALESFORCE_TOPICS or (object_of(name) not in mapping.objects and name != reports)
+        if name not in (*topics.SALESFORCE_TOPICS, topics.CHANNEL)
+        or (mapping.objects.keys().isdisjoint(objects_of(name)) and name != reports)
     ]
 
 

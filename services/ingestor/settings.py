@@ -17,12 +17,16 @@ from services.kernel.settings import (
 )
 from services.salesforce.settings import SalesforceSettings
 
+_OF_THE_CHANNEL = tuple(name for name in topics.SALESFORCE_TOPICS if name.startswith("/data/"))
+
 
 def _known(names: tuple[str, ...]) -> str | None:
-    unknown = [name for name in names if name not in topics.SALESFORCE_TOPICS]
-    if not unknown:
-        return None
-    return f"{', '.join(unknown)}: not known here; known are {', '.join(topics.SALESFORCE_TOPICS)}"
+    known = (*topics.SALESFORCE_TOPICS, topics.CHANNEL)
+    if unknown := [name for name in names if name not in known]:
+        return f"{', '.join(unknown)}: not known here; known are {', '.join(known)}"
+    if twice := [name for name in names if topics.CHANNEL in names and name in _OF_THE_CHANNEL]:
+        return f"{topics.CHANNEL} carries what {', '.join(twice)} would deliver once more"
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,9 @@ class StreamSettings:
         default=False, doc="Whether to consume from Pub/Sub: the last step of a rollout, after tables and backfill."
     )
     stream_topics: tuple[str, ...] = setting(
-        default=topics.SALESFORCE_TOPICS, check=_known, doc="Salesforce topics to stream, the same in the whole fleet."
+        default=topics.SALESFORCE_TOPICS,
+        check=_known,
+        doc="Salesforce topics to stream, the same in the whole fleet; /data/ChangeEvents in place of all /data/ ones.",
     )
     stream_group: str = setting(
         default="umbra-ingestor", doc="Kafka consumer group whose members share the topics among them."

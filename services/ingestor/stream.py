@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Never
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 0.25
 """A subscription that was not refused by then is established: on a quiet topic nothing comes for a minute."""
+_REJECTIONS = 2
+"""Times in a row that a position has to be unknown before it is given up."""
 LONG_LIFE_SECONDS = 10.0
 """A stream that lived so long was well: the pauses before the next ones begin small again."""
 
@@ -70,7 +72,8 @@ class Stream:
         self._metrics = source.metrics
         self._reader = Reader(topic, source.mapping, self._schema)
         self._in_hand = 0
-        self._marks = Marks(reading.object_of(topic))
+        self._rejected = 0
+        self._marks = [Marks(name) for name in reading.objects_of(topic)]
         self._pauses = Pauses()
         self._position = positions.Position()
         self._undecodable = 0
@@ -147,6 +150,7 @@ class Stream:
         )
         received = self._source.clock.monotonic()
         self._gate.open()
+        self._rejected = 0
         self._in_hand = sum(len(fetched.deliveries) for fetched in arrived)
         batch = await self._reader.read(arrived, self._position, self._source.clock.now())
         await self._commit(batch)
@@ -156,22 +160,26 @@ class Stream:
             await subscription.ask(batch.deliveries)
 
     async def _commit(self, batch: Batch) -> None:
-        mark = self._marks.due(batch.newest, batch.position, self._source.clock.monotonic())
-        records = list(self._records(batch, mark, self._source.clock.now()))
+        monotonic = self._source.clock.monotonic()
+        due = [(of, of.due(batch.newest, batch.position, monotonic)) for of in self._marks]
+        marks = [(of, mark) for of, mark in due if mark is not None]
+        records = list(self._records(batch, [mark for _, mark in marks], self._source.clock.now()))
         if records:
             await self._transactions.commit(records)
         self._position = batch.position
-        if mark is not None:
-            self._marks.written(mark, self._source.clock.monotonic())
-        self._metrics.committed(self._topic, batch, mark, self._source.pubsub.org_clock.now_ms())
+        for of, mark in marks:
+            of.written(mark, self._source.clock.monotonic())
+        self._metrics.committed(self._topic, batch, self._source.pubsub.org_clock.now_ms())
+        if marks:
+            self._metrics.covers(self._topic, marks[0][1])
         self._limit_dead_letters(batch)
 
-    def _records(self, batch: Batch, mark: Watermark | None, now: datetime) -> Iterator[Record]:
+    def _records(self, batch: Batch, marks: Sequence[Watermark], now: datetime) -> Iterator[Record]:
         """The position last: it is of all that stands before it."""
         yield from (outgoing.change(change, now) for change in batch.changes)
         yield from (outgoing.status(status, now) for status in batch.statuses)
         yield from (outgoing.dead_letter(letter, now) for letter in batch.letters)
-        for watermark in (*batch.holes, *([mark] if mark else [])):
+        for watermark in (*batch.holes, *marks):
             yield from outgoing.watermark(watermark, now)
         if batch.position != self._position:
             at = batch.position
@@ -191,9 +199,12 @@ class Stream:
             raise Fatal(f"more than {limit} events of {self._topic} in a row could not be decoded")
 
     async def _heal(self, error: ReplayRejected) -> None:
-        if self._position.replay_id is None:
+        """Asked twice: the earliest costs the deliveries of up to three days, and a hole."""
+        self._rejected += 1
+        if self._position.replay_id is None or self._rejected < _REJECTIONS:
             await self._pause(error)
             return
+        self._rejected = 0
         org_now, now = self._source.pubsub.org_clock.now_ms(), self._source.clock.now()
         await self._open(openings.healed(self._topic, self._position, error.code, org_now, now))
         self._metrics.heals.labels(self._topic).inc()

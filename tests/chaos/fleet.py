@@ -182,7 +182,7 @@ class Editors:
         except _AWAY:
             await asyncio.sleep(0.2)
             return False
-        self.made += len(ids)
+        self.made += len(set(ids))  # several operations on one record are one change of a commit
         self.products += [made for made, operation in zip(ids, operations, strict=False) if operation["op"] == "create"]
         return True
 

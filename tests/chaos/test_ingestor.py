@@ -76,7 +76,7 @@ async def run(chaos: Chaos) -> None:
     fleet = [asyncio.create_task(member(chaos.environ, chaos.tmp / f"{n}.log", chaos.plan)) for n in (1, 2)]
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(editors.work(chaos.course.changes, chaos.course.a_second, chaos.plan))
+            group.create_task(editors.work(int(chaos.course.changes * 1.01), chaos.course.a_second, chaos.plan))
             group.create_task(_broker_dies(chaos, editors))
             group.create_task(_org_dies(chaos, editors))
             group.create_task(_backfills(chaos))

@@ -7,7 +7,7 @@ is open.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -128,12 +128,12 @@ async def decoded(pubsub: PubSub, mapping: Mapping, letter: DeadLetter, delivery
 
 async def write(settings: KafkaSettings, clock: Clock, case: Case, said: Said) -> Retried:
     """Its changes, the end of its hole and the letter's end, in one transaction. Raises Unresolved, Abandoned."""
-    closed = tuple(filter(None, (_closed(case.letter),)))
+    closed = sorted({hole for mark in _closed(case.letter) for hole in mark.closes})
     async with transactions.opened(settings, TRANSACTIONAL_ID) as held:
         # Whoever held the id before is fenced now, and all that it wrote can be seen.
         await _require_open(settings, case)
         await held.commit(_records(case.letter, said, clock))
-    return Retried(len(said.changes), len(said.statuses), tuple(mark.closes[0] for mark in closed))
+    return Retried(len(said.changes), len(said.statuses), tuple(closed))
 
 
 async def drop(settings: KafkaSettings, clock: Clock, case: Case, reason: str) -> None:
@@ -150,21 +150,19 @@ async def _require_open(settings: KafkaSettings, case: Case) -> None:
 
 
 def _records(letter: DeadLetter, said: Said, clock: Clock) -> list[Record]:
-    now, closed = clock.now(), _closed(letter)
+    now = clock.now()
     records = [outgoing.change(change, now) for change in said.changes]
     records += [outgoing.status(status, now) for status in said.statuses]
-    for mark in (*said.holes, *([closed] if closed else [])):
+    for mark in (*said.holes, *_closed(letter)):
         records += outgoing.watermark(mark, now)
     return [*records, _resolved(letter, "retried", "fetched again", clock)]
 
 
-def _closed(letter: DeadLetter) -> Watermark | None:
-    """The end of the hole that it left; None for a topic without an object."""
-    entity = reading.object_of(letter.topic)
-    if entity is None:
-        return None
+def _closed(letter: DeadLetter) -> Iterator[Watermark]:
+    """The end of the holes that it left."""
     hole = batch.hole_id(letter.replay_id or "", letter.before_replay_id)
-    return Watermark(object=entity, basis="delta", origin="repair", job_id=f"dlq:{hole}", closes=(hole,))
+    for entity in reading.objects_of(letter.topic):
+        yield Watermark(object=entity, basis="delta", origin="repair", job_id=f"dlq:{hole}", closes=(hole,))
 
 
 def _resolved(letter: DeadLetter, what: Literal["retried", "dropped"], reason: str, clock: Clock) -> Record:

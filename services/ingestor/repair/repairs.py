@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -238,10 +238,3 @@ def _why(error: Exception) -> str:
             return "postgres"
         case _:
             return "log"
-
-
-async def forever(repairs: Repairs) -> Never:
-    """Rounds of repairs until cancelled."""
-    while True:
-        pause = await repairs.round()
-        await asyncio.sleep(pause)

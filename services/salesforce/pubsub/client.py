@@ -44,10 +44,16 @@ class Topic:
 
 
 class PubSub:
-    """One channel to the org, for any number of streams and calls."""
+    """The org's Pub/Sub API, for any number of streams and calls.
 
-    def __init__(self, channel: grpc.aio.Channel, login: Login, org_clock: OrgClock, token_seconds: float) -> None:
-        self._stub: Any = pb_grpc.PubSubStub(channel)  # type: ignore[no-untyped-call]
+    Each has a connection of its own, which ends with it: what goes on over a connection that is dead and does not
+    say so would be as silent as what came before it.
+    """
+
+    def __init__(
+        self, connect: Callable[[], grpc.aio.Channel], login: Login, org_clock: OrgClock, token_seconds: float
+    ) -> None:
+        self._connect = connect
         self._login = login
         self._look_seconds = token_seconds / _LOOKS
         self._rejected: Token | None = None
@@ -56,14 +62,14 @@ class PubSub:
 
     async def topic(self, name: str) -> Topic:
         """Raises TopicRefused by name for a topic that is not there or not ours to read, else as `schema`."""
-        info = await self._unary(self._stub.GetTopic, pb.TopicRequest(topic_name=name))
+        info = await self._unary("GetTopic", pb.TopicRequest(topic_name=name))
         return Topic(info.topic_name, info.schema_id, info.can_subscribe)
 
     async def schema(self, schema_id: str) -> str:
         """A schema's JSON. Raises SchemaRefused where asking again will not help, else PubSubError by kind, and what a
         login raises."""
         try:
-            info = await self._unary(self._stub.GetSchema, pb.SchemaRequest(schema_id=schema_id))
+            info = await self._unary("GetSchema", pb.SchemaRequest(schema_id=schema_id))
         except PubSubError as error:
             if isinstance(error, TopicRefused) or error.code == "INVALID_ARGUMENT":  # by status, without a code
                 raise SchemaRefused(error.code, str(error)) from error
@@ -91,24 +97,27 @@ class PubSub:
             if after
             else {"replay_preset": pb.ReplayPreset.EARLIEST}
         )
-        call = self._stub.Subscribe(metadata=_metadata(token))
-        subscription = Subscription(call, topic, lambda error: self._note(error, token), self.org_clock.now_ms)
-        try:
-            await subscription.ask(credit, **start)
-            yield subscription
-        finally:
-            await subscription.close()
+        async with self._connect() as channel:
+            call = _stub(channel).Subscribe(metadata=_metadata(token))
+            subscription = Subscription(call, topic, lambda error: self._note(error, token), self.org_clock.now_ms)
+            try:
+                await subscription.ask(credit, **start)
+                yield subscription
+            finally:
+                await subscription.close()
 
-    async def _unary(self, method: Callable[..., Any], request: Any) -> Any:
+    async def _unary(self, method: str, request: Any) -> Any:
         try:
             return await self._once(method, request)
         except AuthRejected:
             return await self._once(method, request)
 
-    async def _once(self, method: Callable[..., Any], request: Any) -> Any:
+    async def _once(self, method: str, request: Any) -> Any:
         token = await self._token()
         try:
-            return await method(request, metadata=_metadata(token), timeout=UNARY_SECONDS)
+            async with self._connect() as channel:
+                call = getattr(_stub(channel), method)
+                return await call(request, metadata=_metadata(token), timeout=UNARY_SECONDS)
         except grpc.aio.AioRpcError as error:
             failure = failure_of(error)
             self._note(failure, token)
@@ -128,6 +137,10 @@ class PubSub:
             self._rejected = token
 
 
+def _stub(channel: grpc.aio.Channel) -> Any:
+    return pb_grpc.PubSubStub(channel)  # type: ignore[no-untyped-call]
+
+
 def _metadata(token: Token) -> tuple[tuple[str, str], ...]:
     return (
         ("accesstoken", token.access_token),
@@ -137,6 +150,7 @@ def _metadata(token: Token) -> tuple[tuple[str, str], ...]:
 
 
 _OPTIONS = (
+    ("grpc.use_local_subchannel_pool", 1),  # else all channels to one address share a connection
     ("grpc.max_receive_message_length", _LARGEST_RESPONSE),
     # gRPC's own pause between connection attempts grows to two minutes: ours decides.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -147,15 +161,15 @@ _OPTIONS = (
 
 @asynccontextmanager
 async def opened(settings: SalesforceSettings, login: Login, org_clock: OrgClock) -> AsyncIterator[PubSub]:
-    """The process's Pub/Sub client; connects when first used."""
-    async with _channel(settings) as channel:
-        yield PubSub(channel, login, org_clock, settings.salesforce_token_seconds)
+    """The process's Pub/Sub client; connects when it is used."""
+    yield PubSub(_connector(settings), login, org_clock, settings.salesforce_token_seconds)
 
 
-def _channel(settings: SalesforceSettings) -> grpc.aio.Channel:
+def _connector(settings: SalesforceSettings) -> Callable[[], grpc.aio.Channel]:
+    address = settings.salesforce_pubsub
     if settings.salesforce_pubsub_plaintext:
         # Plaintext is for this machine, which no proxy stands before.
-        return grpc.aio.insecure_channel(settings.salesforce_pubsub, options=(*_OPTIONS, ("grpc.enable_http_proxy", 0)))
+        return lambda: grpc.aio.insecure_channel(address, options=(*_OPTIONS, ("grpc.enable_http_proxy", 0)))
     trusted = settings.salesforce_ca_file.read_bytes() if settings.salesforce_ca_file else None
     credentials = grpc.ssl_channel_credentials(trusted)
-    return grpc.aio.secure_channel(settings.salesforce_pubsub, credentials, options=_OPTIONS)
+    return lambda: grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
