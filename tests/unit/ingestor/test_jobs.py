@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 from schemas import events, versions
 from schemas.events import Checkpoint
 from services.ingestor import openings
-from services.ingestor.jobs import backfill, copying, holes, plan, resume
+from services.ingestor.jobs import backfill, copying, holes, lives, plan, resume
 from services.ingestor.jobs.holes import Hole
+from services.ingestor.jobs.means import Outcome, Why
 from services.ingestor.jobs.resume import Resume
+from services.salesforce.errors import (
+    BudgetRefused,
+    DeadlinePassed,
+    Incomplete,
+    LimitExceeded,
+    SalesforceError,
+    Unavailable,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 R0, M = versions.millis(NOW), versions.DEFAULT_MARGIN_MS
@@ -107,3 +116,45 @@ def test_outcome_can_be_printed() -> None:
     outcome = backfill.Outcome(object="Product2", state="PARTIAL", reason="why", token="t")
 
     assert msgspec.json.decode(msgspec.json.encode(outcome))["state"] == "PARTIAL"
+
+
+LIMITS = {"DailyApiRequests": {"Max": 1_000, "Remaining": 450}, "DailyBulkV2QueryJobs": {"Max": 10, "Remaining": 2}}
+
+
+def test_plan_stands_beside_what_the_class_may_still_use_today() -> None:
+    left = plan.of_limits(LIMITS, floor=0.4)
+
+    assert (left.usable, left.jobs_left) == (50, 2)
+    assert plan.fits([plan.share("Product2", 400_000), plan.share("Account", 0)], left)
+    assert not plan.fits([plan.share("Product2", 1_000_000)], left)
+    assert not plan.fits([plan.share(name, 0) for name in ("Product2", "Account", "Order")], left)
+
+
+def test_plan_of_an_org_that_tells_no_jobs_goes_by_calls() -> None:
+    left = plan.of_limits({"DailyApiRequests": LIMITS["DailyApiRequests"]}, floor=0.45)
+
+    assert (left.usable, left.jobs_left) == (0, None)
+    assert not plan.fits([plan.share("Product2", 0)], left)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (BudgetRefused("floor"), "budget"),
+        (LimitExceeded("daily", ""), "limit"),
+        (DeadlinePassed(""), "deadline"),
+        (Incomplete(""), "mismatch"),
+        (lives.Mismatch(""), "mismatch"),
+        (lives.Unproven(""), "unproven"),
+        (Unavailable(""), "salesforce"),
+    ],
+)
+async def test_every_failure_of_salesforce_is_partial_and_named(error: SalesforceError, why: str) -> None:
+    class Failing:
+        async def live(self) -> Outcome:
+            raise error
+
+        def partial(self, why: Why, reason: str) -> Outcome:
+            return Outcome(object="Product2", state="PARTIAL", why=why, reason=reason)
+
+    assert (await lives.run(Failing())).why == why
