@@ -17,6 +17,7 @@ from services.kernel.settings import KafkaSettings
 from services.salesforce import door
 from tests.integration.ingestor import harness
 from tests.integration.ingestor.harness import Ingestor, Log
+from tests.integration.ingestor.shared import Addresses
 from tests.support import salesforce_sim, stack
 from tests.support.salesforce_sim import Simulator
 
@@ -27,6 +28,11 @@ MARGIN_MS = 200
 def sim() -> Iterator[Simulator]:
     with stack.scratch("org") as state, salesforce_sim.running(state / "org") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def addresses(servers: stack.Servers, module_postgres_dsn: str) -> Addresses:
+    return Addresses(servers.kafka().bootstrap, module_postgres_dsn, servers.valkey().url)
 
 
 @pytest.fixture
