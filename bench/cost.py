@@ -21,7 +21,7 @@ from bench.report import Metric
 
 PACKAGES = ("aiokafka", "faust-streaming", "simple-salesforce")
 _SETTLED_SECONDS = 10
-_PER_TRANSACTION = 100
+_PER_TRANSACTION = 50
 
 
 @dataclass(frozen=True, slots=True)
