@@ -94,6 +94,7 @@ async def test_event_is_fetched_again_written_once_and_closes_its_hole(
     assert len(await log.changes("Product2")) == 3
 
 
+@pytest.mark.long
 async def test_event_that_still_cannot_be_decoded_stays_open(
     log: Log, dlq: Command, undecodable: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ async def test_event_that_still_cannot_be_decoded_stays_open(
     assert len((await dlq("list"))[1]["letters"]) == 1
 
 
+@pytest.mark.long
 async def test_letter_is_dropped_with_a_reason_and_its_hole_stays_open(
     log: Log, dlq: Command, undecodable: tuple[str, str]
 ) -> None:

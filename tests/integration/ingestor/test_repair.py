@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from sandbox.stack import postgres
 from schemas import ids, versions
 from schemas.events import RecordChange, Watermark
 from services.kernel.clock import SYSTEM
-from tests.integration.ingestor import harness
-from tests.integration.ingestor.harness import Ingestor, Log
+from tests.integration.ingestor import shared
+from tests.integration.ingestor.shared import Addresses, Shared
 from tests.integration.projector import process
 from tests.integration.projector.process import Stage, Writer
 from tests.support import stack
 from tests.support.eventually import eventually
-from tests.support.salesforce_sim import Simulator
 
-MARGIN_MS = 5_000
 QUICK = {
-    "UMBRA_READ_MARGIN_MS": str(MARGIN_MS),
-    "UMBRA_REPAIR_LOOK_SECONDS": "0.3",
+    "UMBRA_READ_MARGIN_MS": "5000",
+    "UMBRA_REPAIR_LOOK_SECONDS": "0.2",
     "UMBRA_REPAIR_FIRST_SECONDS": "3600",
+    "UMBRA_SCHEDULE_ENABLED": "false",
 }
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A projector that runs, and the log that it and the ingestor share."""
+    """A projector and an ingestor that run, and the log that they share with a test."""
 
     stage: Stage
-    log: Log
     writer: Writer
-    sim: Simulator
-    environ: dict[str, str]
+    shared: Shared
 
     async def due(self) -> list[tuple[str, str]]:
         rows = await self.stage.connection.fetch("SELECT record_id, reason FROM repair_due WHERE reason <> 'hole'")
@@ -50,11 +47,11 @@ class World:
         rows = await self.stage.connection.fetch("SELECT record_id FROM repair_due WHERE reason = 'hole'")
         return {row[0] for row in rows}
 
-    async def projected(self, record_id: str, reason: str) -> None:
-        async def there() -> bool:
-            return (record_id, reason) in await self.due()
-
-        await eventually(there, within=20)
+    async def projected(self, record_id: str) -> None:
+        """The projector has seen the record."""
+        await process.eventually_row(
+            self.stage, "SELECT count(*) FROM sf_record WHERE record_id = $1", 1, record_id, within=20
+        )
 
     async def settled(self, within: float = 40.0) -> None:
         async def nothing() -> bool:
@@ -64,37 +61,26 @@ class World:
 
         await eventually(nothing, within=within)
 
-    def calls(self, route: str) -> int:
-        counted: dict[str, int] = self.sim.do("GET", "/state")["rest_calls"]
-        return sum(number for name, number in counted.items() if route in name)
+    def calls(self) -> int:
+        """Reads by id that the org has counted."""
+        counted: dict[str, int] = self.shared.state("rest_calls")
+        return sum(number for name, number in counted.items() if "sobjects" in name)
 
 
-@pytest.fixture
-async def world(
-    log: Log, sim: Simulator, environ: dict[str, str], postgres_dsn: str, valkey_url: str, tmp_path: Path
-) -> AsyncIterator[World]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    tmp = tmp_path_factory.mktemp("repair")
+    reader = stack.as_role(addresses.dsn, postgres.READER)
     async with (
-        process.staged(log.bootstrap, postgres_dsn, valkey_url, tmp_path) as stage,
-        process.writer(log.bootstrap) as writer,
+        shared.world(addresses, tmp, **QUICK, UMBRA_POSTGRES_DSN=reader) as made,
+        process.staged(addresses.kafka, addresses.dsn, addresses.valkey, tmp) as stage,
+        process.writer(addresses.kafka) as writer,
     ):
         await stage.start()
-        wanted = {**environ, **QUICK, "UMBRA_POSTGRES_DSN": stack.as_role(postgres_dsn, postgres.READER)}
-        yield World(stage, log, writer, sim, wanted)
+        yield World(stage, writer, made)
 
 
-@contextlib.asynccontextmanager
-async def repairing(world: World, tmp_path: Path, **more: str) -> AsyncIterator[Ingestor]:
-    async with harness.ingesting({**world.environ, **more}, tmp_path / "ingestor.log") as ingestor:
-        await ingestor.ready()
-        yield ingestor
-
-
-def seeded(sim: Simulator, name: str, index: int = 0) -> dict[str, Any]:
-    record: dict[str, Any] = sim.do("GET", f"/records/{name}")["records"][index]
-    return record
-
-
-def dirty(name: str, record_id: str, ago_ms: int = 0) -> RecordChange:
+def dirty(name: str, record_id: str, ago_ms: int = 60_000) -> RecordChange:
     """A mark, as the stream leaves one for a gap."""
     at = versions.millis(SYSTEM.now()) - ago_ms
     return RecordChange(
@@ -107,57 +93,68 @@ def dirty(name: str, record_id: str, ago_ms: int = 0) -> RecordChange:
     )
 
 
-async def reads(log: Log, name: str, record_id: str) -> list[RecordChange]:
-    found = [c for c in await log.changes(name) if c.record_id == record_id and c.origin == "repair"]
-    return found
+def seeded(world: World, name: str, index: int) -> dict[str, Any]:
+    """A record that nobody else here looks at."""
+    record: dict[str, Any] = world.shared.sim.do("GET", f"/records/{name}")["records"][index]
+    return record
 
 
-async def test_dirty_record_is_read_once_late_enough_to_prove_it(world: World, tmp_path: Path) -> None:
-    product = seeded(world.sim, "Product2")
-    mark = dirty("Product2", product["Id"])
-    await world.writer.write(mark)
-    await world.projected(product["Id"], "dirty")
+async def repaired(world: World, *marks: RecordChange) -> int:
+    """Write them, wait until nothing is due; returns the calls that it took."""
+    before = world.calls()
+    await world.writer.write(*marks)
+    for mark in marks:
+        await world.projected(mark.record_id)
+    await world.settled()
+    return world.calls() - before
 
-    async with repairing(world, tmp_path) as ingestor:
-        await world.settled()
-        assert await ingestor.metric("ingest_repairs_total", reason="dirty", outcome="snapshot") == 1
-        assert await ingestor.metric("ingest_repair_reads_total") == 1
 
-    (read,) = await reads(world.log, "Product2", product["Id"])
+async def reads(world: World, name: str, record_id: str) -> list[RecordChange]:
+    return [c for c in await world.shared.log.changes(name) if c.record_id == record_id and c.origin == "repair"]
+
+
+async def test_nothing_due_costs_no_call(world: World) -> None:
+    before = world.shared.state("daily_api_calls")["used"]
+
+    await asyncio.sleep(1.5)
+
+    assert world.shared.state("daily_api_calls")["used"] == before
+    assert await world.shared.metric("ingest_runs_jobs") == 1
+
+
+async def test_dirty_record_is_read_once_late_enough_to_prove_it(world: World) -> None:
+    product = seeded(world, "Product2", 0)
+    mark = dirty("Product2", product["Id"], ago_ms=0)
+
+    calls = await repaired(world, mark)
+
+    (read,) = await reads(world, "Product2", product["Id"])
     assert (read.kind, read.covers, read.fields["Name"]) == ("snapshot", "all", product["Name"])
     assert read.version > mark.version
-    assert world.calls("sobjects") == 1
+    assert calls == 1
+    assert await world.shared.metric("ingest_repairs_total", reason="dirty", outcome="snapshot") == 1
 
 
-async def test_records_that_are_due_together_are_read_in_one_call(world: World, tmp_path: Path) -> None:
-    products = [record["Id"] for record in world.sim.do("GET", "/records/Product2")["records"][:50]]
-    await world.writer.write(*(dirty("Product2", record_id, ago_ms=60_000) for record_id in products))
-    await world.projected(products[-1], "dirty")
+async def test_records_that_are_due_together_are_read_in_one_call(world: World) -> None:
+    products = [seeded(world, "Product2", index)["Id"] for index in range(1, 20)]
 
-    async with repairing(world, tmp_path):
-        await world.settled()
-
-    assert world.calls("sobjects") == 1
+    assert await repaired(world, *(dirty("Product2", record_id) for record_id in products)) == 1
 
 
-async def test_record_that_salesforce_does_not_show_is_absent_and_read_no_more(world: World, tmp_path: Path) -> None:
+async def test_record_that_salesforce_does_not_show_is_absent_and_read_no_more(world: World) -> None:
     nobody = ids.parse("01t000000000ZZZ")
-    await world.writer.write(dirty("Product2", nobody, ago_ms=60_000))
-    await world.projected(nobody, "dirty")
 
-    async with repairing(world, tmp_path) as ingestor:
-        await world.settled()
-        calls = world.calls("sobjects")
-        await asyncio.sleep(1.5)
-        assert await ingestor.metric("ingest_repairs_total", outcome="absent") == 1
+    calls = await repaired(world, dirty("Product2", nobody))
+    await asyncio.sleep(1)
 
-    (read,) = await reads(world.log, "Product2", nobody)
+    (read,) = await reads(world, "Product2", nobody)
     assert (read.kind, read.fields) == ("absent", {"IsDeleted": True})
-    assert world.calls("sobjects") == calls == 1
+    assert calls == 1
+    assert await world.shared.metric("ingest_repairs_total", outcome="absent") == 1
 
 
-async def test_record_that_stays_incomplete_is_read_by_id(world: World, tmp_path: Path) -> None:
-    product = seeded(world.sim, "Product2")
+async def test_record_that_stays_incomplete_is_read_by_id(world: World) -> None:
+    product = seeded(world, "Product2", 20)
     at = versions.millis(SYSTEM.now())
     await world.writer.write(
         RecordChange(
@@ -169,115 +166,61 @@ async def test_record_that_stays_incomplete_is_read_by_id(world: World, tmp_path
             fields={"IsDeleted": False, "IsActive": True},
         )
     )
+    await world.projected(product["Id"])
+    waits = "UPDATE sf_hidden SET since = now() - interval '3 minutes' WHERE record_id = $1 RETURNING reason"
+    assert await world.stage.value(waits, product["Id"]) == "incomplete"
 
-    async def hidden() -> bool:
-        return bool(await world.stage.value("UPDATE sf_hidden SET since = now() - interval '3 minutes' RETURNING 1"))
+    shown = "SELECT name FROM sf_product_shadow WHERE product_id = $1"
+    await process.eventually_row(world.stage, shown, product["Name"], product["Id"])
 
-    await eventually(hidden)
-    async with repairing(world, tmp_path) as ingestor:
-        await world.settled()
-        assert await ingestor.metric("ingest_repairs_total", reason="incomplete", outcome="snapshot") == 1
-
-    assert await world.stage.value("SELECT name FROM sf_product_shadow") == product["Name"]
+    assert len(await reads(world, "Product2", product["Id"])) == 1
+    assert await world.shared.metric("ingest_repairs_total", reason="incomplete", outcome="snapshot") == 1
 
 
-async def test_order_whose_status_event_was_lost_is_observed(world: World, tmp_path: Path) -> None:
-    order = next(o for o in world.sim.do("GET", "/records/Order")["records"] if o["Status"] not in ("Draft", None))
-    began = versions.millis(SYSTEM.now()) - 600_000
-    await world.writer.write(
-        RecordChange(
-            kind="snapshot",
-            object="Order",
-            record_id=order["Id"],
-            version=versions.read_version(began),
-            origin="backfill",
-            fields={"IsDeleted": False, "Status": "Draft", "AccountId": order["AccountId"]},
-        ),
-        dirty("Order", order["Id"], ago_ms=60_000),
+async def test_order_whose_status_event_was_lost_is_observed(world: World) -> None:
+    orders = world.shared.sim.do("GET", "/records/Order")["records"]
+    order = next(o for o in orders if o["Status"] not in ("Draft", None))
+    snapshot = RecordChange(
+        kind="snapshot",
+        object="Order",
+        record_id=order["Id"],
+        version=versions.read_version(versions.millis(SYSTEM.now()) - 600_000),
+        origin="backfill",
+        fields={"IsDeleted": False, "Status": "Draft", "AccountId": order["AccountId"]},
     )
-    await world.projected(order["Id"], "dirty")
 
-    async with repairing(world, tmp_path):
-        await world.settled()
+    await repaired(world, snapshot, dirty("Order", order["Id"]))
 
-        async def told() -> bool:
-            return bool(await world.log.statuses())
+    async def told() -> bool:
+        return order["Id"] in {status.order_id for status in await world.shared.log.statuses()}
 
-        await eventually(told)
-
-    (status,) = [s for s in await world.log.statuses() if s.order_id == order["Id"]]
+    await eventually(told)
+    (status,) = [status for status in await world.shared.log.statuses() if status.order_id == order["Id"]]
     assert (status.kind, status.status) == ("observed", order["Status"])
 
 
-async def test_overflow_is_closed_by_a_full_read(world: World, tmp_path: Path) -> None:
-    at = SYSTEM.now() - timedelta(minutes=1)
-    await world.writer.write(
-        Watermark(
-            object="Product2",
-            basis="hole",
-            origin="cdc",
-            hole_id="overflow:0a",
-            hole_from=at,
-            hole_to=at,
-            reason="overflow",
-        )
+@pytest.mark.parametrize(
+    ("hole_id", "basis"), [("overflow:0a", "full"), ("replay:0b", "delta"), ("undecodable:0c", "delta")]
+)
+async def test_hole_is_closed_by_the_job_that_can(world: World, hole_id: str, basis: str) -> None:
+    until = SYSTEM.now() - timedelta(seconds=10)
+    hole = Watermark(
+        object="Account",
+        basis="hole",
+        origin="cdc",
+        hole_id=hole_id,
+        hole_from=until - timedelta(minutes=1),
+        hole_to=until,
+        reason="a test",
     )
 
-    async def opened() -> bool:
-        return "overflow:0a" in await world.open_holes()
+    await world.writer.write(hole)
 
     async def closed() -> bool:
-        return "overflow:0a" not in await world.open_holes()
+        marks = [mark for mark in await world.shared.log.watermarks("Account") if hole_id in mark.closes]
+        assert {mark.basis for mark in marks} == {basis}
+        return hole_id not in await world.open_holes()
 
-    await eventually(opened)
-    async with repairing(world, tmp_path) as ingestor:
-        await eventually(closed, within=40)
-        assert await ingestor.metric("ingest_repairs_total", reason="overflow", outcome="closed") == 1
-
-    (end, *_) = [m for m in await world.log.watermarks("Product2") if m.basis == "full" and m.phase == "end"]
-    assert "overflow:0a" in end.closes
-    assert world.sim.do("GET", "/state")["bulk_jobs"] == 1
-
-
-async def test_nothing_due_costs_no_call(world: World, tmp_path: Path) -> None:
-    async with repairing(world, tmp_path) as ingestor:
-        await asyncio.sleep(2)
-        assert await ingestor.metric("ingest_runs_jobs") == 1
-
-    assert world.sim.do("GET", "/state")["daily_api_calls"]["used"] == 0
-
-
-async def test_repair_that_the_budget_refuses_waits_and_the_stream_goes_on(world: World, tmp_path: Path) -> None:
-    product = seeded(world.sim, "Product2")
-    await world.writer.write(dirty("Product2", product["Id"], ago_ms=60_000))
-    await world.projected(product["Id"], "dirty")
-
-    async with repairing(world, tmp_path, UMBRA_SALESFORCE_FLOOR_REPAIR="0.999999") as ingestor:
-
-        async def refused() -> bool:
-            return await ingestor.metric("ingest_repairs_postponed_total", object="Product2", reason="budget") >= 1
-
-        await eventually(refused)
-        made = world.sim.do("POST", "/records/Product2", {"Name": "Meanwhile"})
-
-        async def arrived() -> bool:
-            return made["Id"] in {change.record_id for change in await world.log.changes("Product2")}
-
-        await eventually(arrived)
-
-    assert await reads(world.log, "Product2", product["Id"]) == []
-
-
-async def test_postgres_that_is_away_stops_repairs_and_nothing_else(
-    log: Log, sim: Simulator, environ: dict[str, str], tmp_path: Path
-) -> None:
-    away = {**environ, **QUICK, "UMBRA_POSTGRES_DSN": "postgresql://nobody@127.0.0.1:1/none"}
-    async with harness.ingesting(away, tmp_path / "log") as ingestor:
-        await ingestor.ready()
-        made = sim.do("POST", "/records/Product2", {"Name": "Meanwhile"})
-
-        async def arrived() -> bool:
-            return made["Id"] in {change.record_id for change in await log.changes("Product2")}
-
-        await eventually(arrived)
-        assert await ingestor.is_ready()
+    await eventually(closed, within=40)
+    reason = hole_id.partition(":")[0]
+    await world.shared.reaches("ingest_repairs_total", 1, reason=reason, outcome="closed")
