@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
 from bench import worlds
+from bench.ingest import peers
 from bench.worlds import ROOT, Org
 from schemas import mapping as mappings
 from schemas import topics
@@ -41,10 +42,11 @@ class Measured:
     ours: list[float]
     floor: list[float]
     peak_mib: float
+    peers: dict[str, list[float]] = field(default_factory=dict)
 
 
-async def measure(rows: int, runs: int = RUNS) -> Measured:
-    """Floor and ours in turn, against one org of about so many price entries, four to a product."""
+async def measure(rows: int, runs: int = RUNS, *, beside: bool = False) -> Measured:
+    """Floor and ours in turn, against one org of about so many price entries, four to a product; then the peers."""
     ours, floor, peak, count = [], [], 0.0, 0
     async with worlds.org("--products", str(rows // 4)) as org, worlds.log() as log:
         with tempfile.TemporaryDirectory(prefix="umbra-bench-") as pages:
@@ -55,7 +57,8 @@ async def measure(rows: int, runs: int = RUNS) -> Measured:
                 if run == 0:
                     await _save(org, Path(pages))
                 floor.append(await _floor(log, pages))
-    return Measured(count, ours, floor, peak)
+        others = await asyncio.to_thread(peers.rates, org.said, OBJECT, runs) if beside else {}
+    return Measured(count, ours, floor, peak, others)
 
 
 async def _ours(environment: Mapping[str, str]) -> tuple[int, float, float]:
