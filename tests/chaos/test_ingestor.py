@@ -1,6 +1,6 @@
 """Two ingestors, a backfill, the broker and the org are killed again and again: each change is in the log once.
 
-The measure is the org's own event log, read by another client. The long form's last run is in docs/correctness.md.
+The measure is the org's own event log, read by another client. UMBRA_TEST_SEED draws another course.
 """
 
 from __future__ import annotations
