@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
-from schemas import mapping, versions
+from schemas import mapping
 from schemas.events import RecordChange, Watermark
 from schemas.join import join_all, state_of
 from services.ingestor.jobs import backfill, delta
@@ -48,29 +49,30 @@ def ends(marks: list[Watermark]) -> list[Watermark]:
     return [mark for mark in marks if mark.basis == "delta" and mark.phase == "end"]
 
 
-async def test_lost_update_and_lost_delete_are_found(log: Log, environ: dict[str, str], sim: Simulator) -> None:
-    await backfilled(environ, "Product2")
+async def test_lost_update_and_lost_delete_are_found(log: Log, means: Means, sim: Simulator) -> None:
+    await backfill.run(means, PRODUCT, unwatched)
     products = sim.do("GET", "/records/Product2")["records"]
     changed, gone = products[0]["Id"], sim.do("POST", "/records/Product2", {"Name": "Brief"})["Id"]
     sim.do("PATCH", f"/records/Product2/{changed}", {"Name": "Changed without an event"})
     sim.do("DELETE", f"/records/Product2/{gone}")
 
-    code, said = await command(environ, "--object", "Product2", "--execute")
+    outcome = await delta.run(means, PRODUCT, unwatched)
 
     changes = await log.changes("Product2")
-    assert (code, said["outcomes"][0]["state"]) == (0, "COMPLETE")
-    state_of_changed = join_all(state_of(change) for change in changes if change.record_id == changed)
-    assert state_of_changed.payload["Name"] == "Changed without an event"
-    assert join_all(state_of(change) for change in changes if change.record_id == gone).deleted
+    states = {
+        record_id: join_all(state_of(change) for change in changes if change.record_id == record_id)
+        for record_id in (changed, gone)
+    }
+    assert outcome.state == "COMPLETE"
+    assert states[changed].payload["Name"] == "Changed without an event"
+    assert states[gone].deleted
     marks = ends(await log.watermarks("Product2"))
-    assert len(marks) == 4
-    assert {mark.counted for mark in marks} == {said["outcomes"][0]["rows"]}
+    assert [mark.counted for mark in marks] == [outcome.rows] * 4
     read = next(change for change in of_delta(changes) if change.record_id == changed)
     assert marks[0].covered_from is not None
     assert marks[0].covered_until is not None
-    assert (
-        versions.millis(marks[0].covered_until) <= versions.millis(read.read_began_at or marks[0].covered_from) - 5_000
-    )
+    assert read.read_began_at is not None
+    assert marks[0].covered_until <= read.read_began_at - timedelta(milliseconds=means.margin_ms)
 
 
 async def test_second_delta_starts_where_the_first_one_was_covered(log: Log, means: Means) -> None:
@@ -98,6 +100,7 @@ async def test_object_never_read_in_full_is_refused(log: Log, environ: dict[str,
     assert await log.of("Product2") == ([], [])
 
 
+@pytest.mark.long
 async def test_plan_says_since_when_and_reads_nothing(log: Log, environ: dict[str, str], sim: Simulator) -> None:
     await backfilled(environ, "Product2")
     before = len(await log.changes("Product2"))
@@ -147,6 +150,7 @@ async def test_large_delta_goes_by_bulk_and_on_at_the_very_row(log: Log, means: 
     assert ends(await log.watermarks("Product2"))[0].counted == len(made)
 
 
+@pytest.mark.long
 async def test_refused_by_the_budget_it_is_partial_and_claims_nothing(log: Log, environ: dict[str, str]) -> None:
     await backfilled(environ, "Product2")
 
@@ -159,6 +163,7 @@ async def test_refused_by_the_budget_it_is_partial_and_claims_nothing(log: Log, 
     assert ends(await log.watermarks("Product2")) == []
 
 
+@pytest.mark.long
 async def test_killed_delta_is_done_by_the_next_one(log: Log, environ: dict[str, str], sim: Simulator) -> None:
     await backfilled(environ, "Product2")
     name = sim.do("GET", "/records/Product2")["records"][0]["Id"]

@@ -62,6 +62,7 @@ async def test_hard_delete_is_found_and_only_then_claimed(log: Log, means: Means
     await eventually_row(stage, query, len(shown))
 
 
+@pytest.mark.long
 async def test_backfill_alone_leaves_what_is_gone(log: Log, means: Means) -> None:
     async with writer(means.kafka.bootstrap) as out:
         await out.write(ghost())
@@ -86,6 +87,7 @@ async def test_without_a_projector_it_is_partial_and_goes_on_without_reading_aga
     assert len(await log.changes("Product2")) == whole.rows
 
 
+@pytest.mark.long
 async def test_very_many_gone_at_once_are_not_believed_unless_somebody_says_so(
     log: Log, means: Means, stage: Stage
 ) -> None:

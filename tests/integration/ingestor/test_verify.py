@@ -120,6 +120,7 @@ async def test_lost_update_shows_by_its_stamp_unless_it_is_too_young(
     await eventually(found, within=10)
 
 
+@pytest.mark.long
 async def test_too_much_to_look_at_is_partial_and_goes_on_from_its_token(stage: Stage, means: Means) -> None:
     await stage.connection.execute('UPDATE sf_record SET payload = payload || \'{"Name": "Wrong"}\'')
 
@@ -132,6 +133,7 @@ async def test_too_much_to_look_at_is_partial_and_goes_on_from_its_token(stage: 
     assert (whole.state, whole.differing, len(whole.differences)) == ("COMPLETE", PRODUCTS, 100)
 
 
+@pytest.mark.long
 async def test_command_says_by_its_exit_code_whether_something_differs(
     stage: Stage, environ: dict[str, str], means: Means
 ) -> None:
