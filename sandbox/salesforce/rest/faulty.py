@@ -92,8 +92,9 @@ async def _met(
         return _reset(request, instance)
     if when == "after":
         return None
-    if (revoke := board.take(kinds.Revoke, *names, where=lambda f: f.on == "call")) is not None:
-        instance.sessions.revoke(bearer(request))
+    token = bearer(request)
+    if token and (revoke := board.take(kinds.Revoke, *names, where=lambda f: f.on == "call")) is not None:
+        instance.sessions.revoke(token)
         if revoke.tokens == "all":
             instance.sessions.revoke_all()
     if (refuse := board.take(kinds.Refuse, *names)) is not None:

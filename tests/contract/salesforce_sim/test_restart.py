@@ -5,9 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import requests
+
+from sandbox.salesforce.faults.rest import Revoke
 from tests.contract.salesforce_sim.pubsub_client import CUSTOM, EARLIEST, pubsub
 from tests.contract.salesforce_sim.simulator import Simulator, running
 from tests.support.eventually import eventually
+from tests.support.faults import Faults
 
 _PRICES = "/data/PricebookEntryChangeEvent"
 
@@ -86,6 +90,19 @@ def test_what_was_used_of_the_day_is_still_used_after_a_restart(state_dir: Path)
             sim.call("GET", "/limits")
     with running(state_dir) as sim:
         assert sim.call("GET", "/limits").headers["Sforce-Limit-Info"] == "api-usage=4/100000"
+
+
+def test_a_revoked_token_stays_revoked_after_a_restart(state_dir: Path) -> None:
+    with running(state_dir) as sim:
+        tokens = [sim.token() for _ in range(3)]
+        form = {"token": tokens[0]}
+        requests.post(f"{sim.http}/services/oauth2/revoke", data=form, timeout=30)
+    with running(state_dir) as sim:
+        assert [sim.get_as(token, "/limits").status_code for token in tokens] == [401, 200, 200]
+        Faults(sim.control).arm(Revoke(tokens="all", count=1))
+        sim.get_as(tokens[1], "/limits")
+    with running(state_dir) as sim:
+        assert [sim.get_as(token, "/limits").status_code for token in (*tokens, sim.token())] == [401, 401, 401, 200]
 
 
 def test_a_second_process_on_the_same_state_is_refused(state_dir: Path) -> None:
