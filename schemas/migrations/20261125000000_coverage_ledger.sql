@@ -2,6 +2,7 @@
 
 -- The ledger: of which times an object is covered, and by what. A row is one delta or full read, or all marks of a
 -- stream that are contiguous since the same time. Rows are a join of the watermarks, in any order, any number of times.
+-- Times are commit times as the org reports them, at worst in whole seconds: what a read proves ends before its last one.
 CREATE TABLE coverage_span (
   object TEXT NOT NULL,
   partition INTEGER NOT NULL,
@@ -19,7 +20,8 @@ CREATE TABLE coverage_span (
 
 -- What was known before there was a ledger: full reads.
 INSERT INTO coverage_span (object, partition, basis, covered_from, job_id, covered_until, first_until)
-SELECT object, partition, basis, '-infinity', coalesce(job_id, ''), covered_until, covered_until
+SELECT object, partition, basis, '-infinity', coalesce(job_id, ''), date_trunc('second', covered_until),
+  date_trunc('second', covered_until)
 FROM object_coverage WHERE basis = 'full';
 
 ALTER TABLE coverage_hole ADD COLUMN changed_at TIMESTAMPTZ NOT NULL DEFAULT now();
@@ -51,7 +53,7 @@ WITH parts AS (
   WHERE e.object IS NOT NULL
 ), spans AS (
   SELECT object, partition, CASE basis WHEN 'stream' THEN 'observed' ELSE 'proven' END AS kind,
-    range_agg(tstzrange(covered_from, covered_until, '[]')) AS ranges
+    range_agg(tstzrange(covered_from, covered_until, CASE basis WHEN 'stream' THEN '[]' ELSE '[)' END)) AS ranges
   FROM coverage_span GROUP BY 1, 2, 3
 ), folded AS (
   SELECT object, kind, range_intersect_agg(coalesce(spans.ranges, '{}')) AS ranges
@@ -90,9 +92,8 @@ SELECT folded.object,
   CASE WHEN holes.oldest = '-infinity' THEN NULL
        ELSE least(folded.observed, holes.oldest) END AS observed_until,
   -- A subquery, so that who asks only for the observed time, as every read of the portal does, does not pay for it.
-  greatest(folded.full_read, (
-    SELECT max(r.covered_until) FROM coverage_range r
-    WHERE r.object = folded.object AND r.kind = 'proven' AND r.covered_from IS NULL)) AS proven_until,
+  (SELECT max(r.covered_until) FROM coverage_range r
+    WHERE r.object = folded.object AND r.kind = 'proven' AND r.covered_from IS NULL) AS proven_until,
   folded.full_read AS full_read_until,
   coalesce(holes.holes, 0) AS open_holes
 FROM folded LEFT JOIN holes USING (object);

@@ -1,4 +1,8 @@
-"""The coverage ledger of a partition: a join of its watermarks, in any order and any number of times. Pure."""
+"""The coverage ledger of a partition: a join of its watermarks, in any order and any number of times. Pure.
+
+Its times are commit times as the org reports them. Those may have whole seconds, and lie before the commit: what a
+read proves ends before the second in which its r0 - M lies, just as the version that it writes does.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,10 @@ class Reached(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The least and the greatest mark; the span is covered from its key's time up to the greatest."""
+    """The least and the greatest mark; the span is covered from its key's time up to the greatest.
+
+    A stream's includes its end, a read's does not.
+    """
 
     first: Reached
     last: Reached
@@ -59,17 +66,22 @@ def fold(marks: Iterable[tuple[int, Watermark]]) -> dict[Key, Span]:
     """The spans that some marks make, each with the partition that it came from."""
     made: dict[Key, Span] = {}
     for partition, mark in marks:
-        key = key_of(partition, mark)
-        if key is not None and mark.covered_until is not None:
-            reached = Reached(mark.covered_until, mark.replay_id or "")
+        key, until = key_of(partition, mark), until_of(mark)
+        if key is not None and until is not None:
+            reached = Reached(until, mark.replay_id or "")
             new = Span(reached, reached)
             made[key] = join(made[key], new) if key in made else new
     return made
 
 
+def until_of(mark: Watermark) -> datetime | None:
+    until = mark.covered_until
+    return until if until is None or mark.basis == "stream" else until.replace(microsecond=0)
+
+
 def key_of(partition: int, mark: Watermark) -> Key | None:
     """None for a mark that covers no range: a hole, a start, a read or a stream that does not say since when."""
-    since, until = mark.covered_from, mark.covered_until
+    since, until = mark.covered_from, until_of(mark)
     if mark.basis == "hole" or until is None or (since is None and mark.basis != "full"):
         return None
     if since is not None and since > until:

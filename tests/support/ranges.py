@@ -13,10 +13,10 @@ Ranges = list[Range]
 
 
 def union(ranges: Iterable[Range]) -> Ranges:
-    """Ranges that share a moment are one."""
+    """Ranges between which no moment lies are one."""
     made: Ranges = []
     for since, until in sorted(ranges):
-        if made and since <= made[-1][1]:
+        if made and since <= made[-1][1] + 1:
             made[-1] = (made[-1][0], max(made[-1][1], until))
         else:
             made.append((since, until))

@@ -23,7 +23,7 @@ from services.projector.metrics import Metrics
 from services.projector.spans import Key, Reached, Span
 from tests.integration.projector import harness, orgs
 from tests.integration.projector.harness import Bench, Log
-from tests.support import ranges
+from tests.support import covered_worlds, ranges
 from tests.support.ranges import Range, Ranges
 
 REAL = settings(
@@ -113,7 +113,12 @@ def expected(said: Iterable[tuple[int, Watermark]]) -> tuple[Ranges, Ranges]:
         )
         for bases in (("stream",), ("delta", "full"))
     )
-    return [(rounded(a), rounded(b)) for a, b in ranges.without(observed, holes)], proven
+    return [(rounded(a), rounded(b)) for a, b in ranges.without(observed, holes)], proven_up_to(proven)
+
+
+def proven_up_to(proven: Ranges) -> Ranges:
+    """A view names the moment that a read's range ends before."""
+    return [(since, until + 1) for since, until in proven]
 
 
 def open_holes(log: list[tuple[int, Watermark]]) -> list[Range]:
@@ -132,11 +137,13 @@ def rounded(moment: int) -> int:
 
 
 def is_span(mark: Watermark) -> bool:
-    return mark.covered_until is not None and ms(mark.covered_from) <= ms(mark.covered_until)
+    since, until = span(mark)
+    return mark.covered_until is not None and since <= until
 
 
 def span(mark: Watermark) -> Range:
-    return ms(mark.covered_from), ms(mark.covered_until)
+    """A stream's holds its last moment, a read's does not."""
+    return ms(mark.covered_from), ms(mark.covered_until) - (0 if mark.basis == "stream" else 1)
 
 
 def range_of(mark: Watermark) -> Range:
@@ -176,13 +183,38 @@ async def test_views_say_what_the_watermarks_say_in_any_order(bench: Bench, mark
     assert (await claimed(bench, "observed"), await claimed(bench, "proven")) == expected(said)
 
 
-def records(said: Iterable[tuple[int, Watermark]]) -> list[LogRecord]:
-    """Marks as they lie in the log, each in its one partition."""
-    log, made = Log(), list[LogRecord]()
-    for partition, mark in said:
-        (record,) = (each for each in Log().append(mark) if each.place.partition == partition)
-        made.append(log.write(Place(topics.PRODUCT.name, partition), None, record.value))
+def records(said: Iterable[tuple[int, covered_worlds.Said]], log: Log | None = None) -> list[LogRecord]:
+    """What is said as it lies in the log, each in its one partition."""
+    log, made = log or Log(), list[LogRecord]()
+    for partition, each in said:
+        (record,) = (found for found in Log().append(each) if found.place.partition == partition)
+        made.append(log.write(Place(topics.PRODUCT.name, partition), record.key, record.value))
     return made
+
+
+@settings(REAL, max_examples=30)
+@given(st.integers(0, 2**32))
+async def test_proven_ranges_never_claim_what_a_row_lacks(bench: Bench, seed: int) -> None:
+    """As in process, but by the views and the rows: after every batch, each partition at a place of its own."""
+    rng = random.Random(seed)
+    await emptied(bench)
+    world = covered_worlds.make(rng, [harness.sf_id(PRODUCT, number) for number in range(1, 5)])
+    logs = [[(partition, said) for said in log] for partition, log in enumerate(world.log)]
+    read: list[tuple[int, covered_worlds.Said]] = []
+    log = Log()
+
+    while any(logs):
+        part = rng.choice([each for each in logs if each])
+        size = rng.randint(1, 8)
+        batch, part[:] = part[:size], part[size:]
+        await bench.apply(records(batch, log))
+        read += batch
+
+        known = {key.record_id: state for key, state in (await bench.states()).items()}
+        proven = [(harness.T0 + since, harness.T0 + until - 1) for since, until in await claimed(bench, "proven")]
+        assert covered_worlds.false_claims(world.commits, proven, known) == []
+        ends = [until for _, until in covered_worlds.proven(read)]
+        assert [until for _, until in proven] == ends, "the views claim no less than the fold"
 
 
 # One by one
@@ -297,13 +329,13 @@ async def test_a_hole_that_was_closed_leaves_the_metrics(bench: Bench, metrics: 
 async def test_old_history_is_dropped_but_never_the_newest_of_a_basis(bench: Bench, metrics: CollectorRegistry) -> None:
     log = Log()
     await bench.apply(log.append(full(1_000, "f1"), full(2_000, "f2"), stream(0, 500), stream(900, 3_000)))
-    await bench.apply(log.append(delta(0, 1_500, "d1"), delta(1_000, 2_500, "d2")))
+    await bench.apply(log.append(delta(0, 2_000, "d1"), delta(1_000, 4_000, "d2")))
     before = (await claimed(bench, "proven"), await freshness(bench))
 
     await watch(bench, metrics, kept_for=timedelta(0)).drop()
 
     left = {(key.basis, span.last.until) for key, span in (await kept(bench)).items()}
-    assert left == {("full", at(2_000)), ("delta", at(2_500)), ("stream", at(3_000))}
+    assert left == {("full", at(2_000)), ("delta", at(4_000)), ("stream", at(3_000))}
     assert (await claimed(bench, "proven"), await freshness(bench)) == before
 
 

@@ -72,6 +72,18 @@ def test_stream_that_begins_anew_is_another_span() -> None:
     assert len(spans.fold([stream(0, 5, "0b"), stream(7, 9, "0c")])) == 2
 
 
+def test_what_a_read_proves_ends_before_the_second_in_which_its_bound_lies() -> None:
+    """Commit times may have whole seconds, and lie before the commit."""
+    until = at(5).replace(microsecond=700_000)
+    marks = [
+        (0, Watermark(object="Product2", basis="full", origin="backfill", covered_until=until)),
+        (0, Watermark(object="Product2", basis="stream", origin="cdc", covered_from=at(0), covered_until=until)),
+        (0, Watermark(object="Product2", basis="delta", origin="delta", covered_from=until, covered_until=until)),
+    ]
+
+    assert {key.basis: made.last.until for key, made in spans.fold(marks).items()} == {"full": at(5), "stream": until}
+
+
 @given(MARKS)
 def test_only_a_full_read_covers_what_was_since_ever(mark: Watermark) -> None:
     key = spans.key_of(0, mark)
