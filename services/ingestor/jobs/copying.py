@@ -35,6 +35,8 @@ Phase = Literal["start", "end"]
 MOST_RECORDS = 5_000
 MOST_SECONDS = 0.5
 """Of one transaction: while it is open, change events committed after it on its partitions are unseen."""
+MOST_BYTES = 8 * 1024 * 1024
+"""Of one transaction, where rows are long: two of them are held at a time."""
 _LEAST_RECORDS = 100
 _YIELD_ROWS = 250
 """Rows packed before others on the same loop have a turn: a few milliseconds."""
@@ -97,11 +99,11 @@ class Copying:
             raise Incomplete("a page has other columns than were selected")
         rows = islice(page.values, self._ahead.done, None)
         while self._ahead.done < page.count:
-            chunk = list(islice(rows, min(self._size, page.count - self._ahead.done)))
-            if not chunk:
+            packing, kept = await self._packing(islice(rows, min(self._size, page.count - self._ahead.done)))
+            if not packing.count:
                 raise Incomplete(f"a page of {page.count} rows ended after {self._ahead.done}")
-            packing, more = await self._packing(chunk), await self._lost_statuses(chunk)
-            self._ahead = replace(self._ahead, done=self._ahead.done + len(chunk))
+            more = await self._lost_statuses(kept)
+            self._ahead = replace(self._ahead, done=self._ahead.done + packing.count)
             await self._committed()
             self._commit = asyncio.create_task(self._write(packing, more, self._ahead, total), name="copy rows")
         if next(rows, None) is not None:
@@ -109,22 +111,26 @@ class Copying:
         if page.next_locator:
             self._ahead = replace(self._ahead, locator=page.next_locator, before=page.counted, done=0)
 
-    async def _packing(self, chunk: Sequence[Values]) -> Packing:
-        """One transaction's rows, packed before it is begun."""
-        packing = Packing(self._held, self._object, self._means.clock.now())
-        line, add, saw = self._lines.line, packing.add, self._of.saw
-        for begin in range(0, len(chunk), _YIELD_ROWS):
-            for row in chunk[begin : begin + _YIELD_ROWS]:
-                built = line(row)
-                add(built)
-                if saw is not None:
-                    saw(built.key.decode())
-            await asyncio.sleep(0)
-        return packing
+    async def _packing(self, rows: Iterator[Values]) -> tuple[Packing, list[Values]]:
+        """One transaction's rows, packed before it is begun; the rows too, where their statuses are asked for."""
+        packing, kept = Packing(self._held, self._object, self._means.clock.now()), []
+        line, saw = self._lines.line, self._of.saw
+        for row in rows:
+            built = line(row)
+            packing.add(built)
+            if saw is not None:
+                saw(built.key.decode())
+            if self._asks_statuses:
+                kept.append(row)
+            if packing.bytes >= MOST_BYTES:
+                break
+            if packing.count % _YIELD_ROWS == 0:
+                await asyncio.sleep(0)
+        return packing, kept
 
     async def _lost_statuses(self, chunk: Sequence[Values]) -> list[Record]:
         """Of orders whose Status is not the one that is known."""
-        if not self._asks_statuses:
+        if not chunk:
             return []
         place = self._of.mapping.select.index(observed.STATUS)
         stored = await known.statuses(self._means.dsn, [row[0] for row in chunk])

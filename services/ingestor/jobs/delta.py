@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ MOST_BY_REST = 2_000
 _KEPT = ("next_ms", "done_ms")
 """Of the newest complete delta: where the next one starts, and when it was; kept while that one is under way."""
 _CALL_SECONDS = 120.0
+MOST_CONFIRMED = 10_000
+"""Records asked for by id, 200 a call; past it a full read is the cheaper way."""
 _MINUTE_MS = 60_000
 _MINUTES_WAITED = 2
 """Times that the minute to which `deleted` is cut is waited for, where a hole's end lies in it."""
@@ -281,8 +283,10 @@ class Delta:
         inside = window.fitting(hole) and window.since_of(hole) >= (at.since_ms or 0)
         return inside and holes.closable(hole, r0_ms, self._means.margin_ms)
 
-    async def _confirm(self, held: Transactions, ids: Iterable[str], at: Resume) -> None:
-        """What the read did not show, one read by id for 200: there as it is, or absent."""
+    async def _confirm(self, held: Transactions, ids: Collection[str], at: Resume) -> None:
+        """What the read did not show, one read by id for 200: there as it is, or absent. Raises Unproven for many."""
+        if len(ids) > MOST_CONFIRMED:
+            raise Unproven(f"{len(ids)} records would have to be asked for by id: a full read has to come instead")
         asked = confirming.by_id(
             self._means, self._mapping, sorted(ids), call_class=CLASS, origin="delta", job_id=at.job_id
         )

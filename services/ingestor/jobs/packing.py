@@ -28,7 +28,7 @@ class Packing:
         self._batches: defaultdict[tuple[str, int], list[BatchBuilder]] = defaultdict(list)
         self._places = [(self._topic.name, partition) for partition in range(self._topic.partitions)]
         self._before, self._after = _headers(now)
-        self.count = 0
+        self.count = self.bytes = 0
 
     def add(self, line: Line) -> None:
         batches = self._batches[self._places[partition(line.key, self._topic.partitions)]]
@@ -38,6 +38,7 @@ class Packing:
             batch.append(timestamp=None, key=line.key, value=line.value, headers=headers)
             batches.append(batch)
         self.count += 1
+        self.bytes += len(line.value)
 
     def packed(self) -> Packed:
         """Closed: nobody adds to them any more."""

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
-from schemas import mapping
+from schemas import ids, mapping
 from schemas.events import RecordChange, Watermark
 from schemas.join import join_all, state_of
 from services.ingestor.jobs import backfill, delta
 from services.ingestor.jobs.delta import job_name
 from services.ingestor.jobs.means import Means
+from services.salesforce.rest import Replicated, Rest
 from tests.integration.ingestor import commands
 from tests.integration.ingestor.harness import Log, unwatched
 from tests.support.eventually import eventually
@@ -73,6 +76,29 @@ async def test_lost_update_and_lost_delete_are_found(log: Log, means: Means, sim
     assert marks[0].covered_until is not None
     assert read.read_began_at is not None
     assert marks[0].covered_until <= read.read_began_at - timedelta(milliseconds=means.margin_ms)
+
+
+class Telling(Rest):
+    """Tells of some more deletions than there were."""
+
+    more: Sequence[str] = ()
+
+    async def deleted(self, *of: Any, **how: Any) -> Replicated:
+        told = await super().deleted(*of, **how)
+        return replace(told, ids=[*told.ids, *self.more])
+
+
+async def test_deletion_that_the_read_does_not_show_is_confirmed_by_id(log: Log, means: Means, sim: Simulator) -> None:
+    await backfill.run(means, PRODUCT, unwatched)
+    gone, alive = ids.parse("01t00000000GONE"), sim.do("GET", "/records/Product2")["records"][0]["Id"]
+    telling = Telling(means.rest._queue, means.rest._starts)
+    telling.more = (gone, alive)
+
+    outcome = await delta.run(replace(means, rest=telling), PRODUCT, unwatched)
+
+    found = {change.record_id: change.kind for change in of_delta(await log.changes("Product2"))}
+    assert (outcome.state, outcome.absent) == ("COMPLETE", 1)
+    assert (found[gone], found[alive]) == ("absent", "snapshot")
 
 
 async def test_second_delta_starts_where_the_first_one_was_covered(log: Log, means: Means) -> None:
