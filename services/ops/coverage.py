@@ -19,7 +19,8 @@ from aiokafka.errors import KafkaError
 from schemas import topics, versions
 from schemas.events import stamp
 from services.ingestor import checkpoints
-from services.ingestor.jobs import delta, resume, window
+from services.ingestor.jobs import delta, resume, timetable, window
+from services.ingestor.jobs.timetable import Kind, ScheduleSettings
 from services.ingestor.transactions import Abandoned
 from services.kernel.settings import KafkaSettings, PostgresSettings, at_least, load, setting
 from services.ops import ledger
@@ -35,6 +36,7 @@ _KAFKA_SECONDS = 10.0
 class Settings:
     kafka: KafkaSettings
     postgres: PostgresSettings
+    schedule: ScheduleSettings
     read_margin_ms: int = setting(
         default=versions.DEFAULT_MARGIN_MS,
         check=at_least(5000),
@@ -44,9 +46,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The next delta. known: False while the log does not answer; since: None where a full read has to come first"""
+    """The next job of the schedule. known: False while the log does not answer; kind: None where nothing is scheduled
+
+    at: its slot, the past for one that is due; since: stamps that a delta reads from, None where a full read has to
+    come first
+    """
 
     known: bool
+    kind: Kind | None = None
+    at: datetime | None = None
     since: datetime | None = None
 
 
@@ -61,36 +69,51 @@ async def run(args: argparse.Namespace) -> int:
         raise CommandFailed(f"not shadowed: {', '.join(unknown)}; shadowed are {', '.join(topics.RECORD_TOPICS)}", 2)
     found = await ledger.read(settings.postgres.dsn, settings.read_margin_ms)
     shown = [found[name] for name in args.objects or found if name in found]
-    nexts = await asyncio.gather(*(_next(settings.kafka, each.object) for each in shown))
     now = datetime.now(UTC)
+    nexts = await asyncio.gather(*(_next(settings, each.object, now) for each in shown))
     if args.json:
-        objects = [_document(each, following) for each, following in zip(shown, nexts, strict=True)]
+        objects = [_document(*pair) for pair in zip(shown, nexts, strict=True)]
         print(json.dumps({"ok": True, "objects": objects}))
     else:
         print("\n".join(line for pair in zip(shown, nexts, strict=True) for line in _lines(*pair, now)))
     return 0
 
 
-async def _next(kafka: KafkaSettings, name: str) -> Next:
-    """Where the next delta begins: what commits with older stamps is proven already."""
+async def _next(settings: Settings, name: str, now: datetime) -> Next:
+    """As the owner of the jobs works it out: from the checkpoints of the jobs, and the clock."""
     try:
         async with asyncio.timeout(_KAFKA_SECONDS):
             stored, full = await asyncio.gather(
                 *(
-                    checkpoints.read(kafka, topics.JOBS_PARTITION, job)
+                    checkpoints.read(settings.kafka, topics.JOBS_PARTITION, job)
                     for job in (delta.job_name(name), resume.job_name(name))
                 )
             )
     except (KafkaError, OSError, TimeoutError, Abandoned):
         return Next(known=False)
     start_ms = window.start_of(stored, full)
-    return Next(True, None if start_ms is None else versions.moment(start_ms))
+    since = None if start_ms is None else versions.moment(start_ms)
+    return following(settings.schedule, name, timetable.standing(stored, full), now, since)
+
+
+def following(
+    schedule: ScheduleSettings, name: str, stands: timetable.Standing, now: datetime, since: datetime | None
+) -> Next:
+    """What is due, else what the next slot asks for. Pure."""
+    if not schedule.schedule_enabled:
+        return Next(True, since=since)
+    begun = timetable.slot(schedule, list(topics.RECORD_TOPICS).index(name), now)
+    for at in (begun, begun + timedelta(days=1)):
+        kind = timetable.due(schedule, stands, at, at)
+        if kind is not None:
+            return Next(True, kind, at, since)
+    return Next(True, since=since)
 
 
 # For a person
 
 
-def _lines(of: Ledger, following: Next, now: datetime) -> Iterator[str]:
+def _lines(of: Ledger, then: Next, now: datetime) -> Iterator[str]:
     yield of.object
     yield from _ranges("observed", of.observed, now)
     yield from _ranges("proven", of.proven, now)
@@ -99,7 +122,7 @@ def _lines(of: Ledger, following: Next, now: datetime) -> Iterator[str]:
     if more:
         yield f"            and {more} older (--json has all)"
     yield from _holes(of)
-    yield f"  next      {_following(following, of.object)}"
+    yield f"  next      {_following(then, of.object, now)}"
     yield ""
 
 
@@ -140,12 +163,17 @@ def _closing(hole: Open, name: str) -> str:
     return f"a full read{begun} (umbra backfill --object {name} --execute)"
 
 
-def _following(following: Next, name: str) -> str:
-    if not following.known:
-        return "delta: not known, the log does not answer"
-    if following.since is None:
-        return f"a full read has to come before a delta can (umbra backfill --object {name} --execute)"
-    return f"delta reads what was stamped since {stamp(following.since)} (umbra delta --object {name} --execute)"
+def _following(then: Next, name: str, now: datetime) -> str:
+    if not then.known:
+        return "not known, the log does not answer"
+    at = then.at
+    when = "" if at is None else " due now" if at <= now else f" at {stamp(at)}"
+    if then.since is None:
+        return f"full read{when}: a delta needs one before it (umbra backfill --object {name} --execute)"
+    unscheduled = ", but nothing is scheduled" if then.kind is None else ""
+    since = "" if then.kind == "full" else f" of what was stamped since {stamp(then.since)}"
+    what = "full read" if then.kind == "full" else "delta"
+    return f"{what}{when}{since}{unscheduled} (umbra delta --object {name} --execute reads now)"
 
 
 def _ago(span: timedelta) -> str:
@@ -162,7 +190,7 @@ def _ago_seconds(seconds: float) -> str:
 # For a program
 
 
-def _document(of: Ledger, following: Next) -> dict[str, Any]:
+def _document(of: Ledger, then: Next) -> dict[str, Any]:
     return {
         "object": of.object,
         "observedUntil": _time(of.observed_until),
@@ -172,7 +200,12 @@ def _document(of: Ledger, following: Next) -> dict[str, Any]:
         "proven": [_range_document(each) for each in of.proven],
         "by": [_span_document(span) for span in of.spans],
         "holes": [_hole_document(hole) for hole in of.holes],
-        "nextDelta": {"known": following.known, "since": _time(following.since)},
+        "next": {
+            "known": then.known,
+            "kind": then.kind,
+            "at": _time(then.at),
+            "since": _time(then.since),
+        },
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from schemas import topics, versions
 from schemas.events import Checkpoint, Watermark, stamp
 from services.ingestor import outgoing, transactions
-from services.ingestor.jobs import delta
+from services.ingestor.jobs import delta, resume
 from services.kernel.settings import KafkaSettings, load
 from services.ops import coverage
 from services.ops.errors import CommandFailed
@@ -97,7 +97,8 @@ async def test_a_program_reads_the_same(environ: dict[str, str], capsys: pytest.
     ]
     assert {span["basis"] for span in product["by"]} == {"stream", "delta", "full"}
     assert [hole["closedBy"] for hole in product["holes"]] == ["delta", "full"]
-    assert product["nextDelta"] == {"known": True, "since": None}
+    assert product["next"]["kind"] == "full"
+    assert product["next"]["since"] is None
 
 
 async def test_an_object_without_any_watermark_is_never_covered(
@@ -110,18 +111,24 @@ async def test_an_object_without_any_watermark_is_never_covered(
     assert (account["observed"], account["proven"], account["holes"]) == ([], [], [])
 
 
-async def test_the_next_delta_is_known_from_the_log(
+async def test_what_comes_next_is_known_from_the_log(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = delta.job_name("Product2")
-    stored = Checkpoint(name=name, written_at=at(0), job={"next_ms": harness.T0})
+    now_ms = versions.millis(datetime.now(UTC))
+    told = [
+        Checkpoint(name=name, written_at=at(0), job={"next_ms": harness.T0, "done_ms": now_ms}),
+        Checkpoint(name=resume.job_name("Product2"), written_at=at(0), job={"done_ms": now_ms}),
+    ]
     kafka = load(KafkaSettings, environ)
     async with transactions.opened(kafka, transactions.id_of(name)) as held:
-        await held.commit([outgoing.checkpoint(stored, topics.JOBS_PARTITION, at(0))])
+        await held.commit([outgoing.checkpoint(each, topics.JOBS_PARTITION, at(0)) for each in told])
 
     document = json.loads(await printed(capsys, environ, "Product2", as_json=True))
 
-    assert document["objects"][0]["nextDelta"] == {"known": True, "since": stamp(at(0))}
+    following = document["objects"][0]["next"]
+    assert (following["known"], following["kind"], following["since"]) == (True, "delta", stamp(at(0)))
+    assert following["at"] > stamp(versions.moment(now_ms))
 
 
 async def test_the_ledger_is_printed_while_the_log_is_away(
