@@ -39,6 +39,8 @@ class Topic:
         self.entries: list[StoredEvent] = []
         self.last = _FIRST_NUMBER
         self.published = 0
+        self.cuts = 0
+        """How often the log was cut: a stream that was open then may have lost its place."""
         self._waiters: set[asyncio.Event] = set()
 
     def next_number(self) -> int:
@@ -53,6 +55,7 @@ class Topic:
     def cut(self, through: int, marker: StoredEvent) -> None:
         """Forget everything up to a position; the marker is the newest entry then."""
         del self.entries[: bisect_right(self.entries, through, key=_NUMBER)]
+        self.cuts += 1
         self.append(marker)
 
     def append(self, event: StoredEvent) -> None:

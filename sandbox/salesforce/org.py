@@ -22,7 +22,7 @@ from sandbox.salesforce.publisher import CHANNEL, Publisher
 from sandbox.salesforce.replay import ReplayIds
 from sandbox.salesforce.schema import Field, Record, SObject
 from sandbox.salesforce.store import Key, Reads, Store
-from sandbox.salesforce.transaction import Counters, Transaction
+from sandbox.salesforce.transaction import Counters, Transaction, locked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +125,8 @@ class Org:
 
     def check_lock(self, object_name: str, record_id: str) -> None:
         """Raises Refused for a record that an open transaction has written."""
-        if holder := self._locks.get((object_name, record_id)):
-            Transaction(self.database, self.counters, holder.caller, self.stamp, self._locks).check_lock(
-                object_name, record_id
-            )
+        if (object_name, record_id) in self._locks:
+            raise locked(record_id)
 
     def _stamp(self, at_ms: int) -> int:
         return at_ms - at_ms % 1000 if self.behaviour.whole_seconds else at_ms
@@ -250,6 +248,7 @@ class Org:
 
     def cut(self, topic: Topic, through: int, last: int | None = None) -> None:
         """Forget a topic's log up to a position; `last` moves its numbers on, so that no old one is among the new."""
+        self.late.settle(self.clock.now_ms() + 10**12)  # what is on its way has its number already
         marker = StoredEvent(topic.name, topic.following(last), self.clock.now_ms())
         self._journal.append(lines.SavedCut(topic.name, through, marker))
         topic.cut(through, marker)

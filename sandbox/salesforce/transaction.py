@@ -172,9 +172,7 @@ class Transaction:
     def check_lock(self, object_name: str, record_id: str) -> None:
         """Raises Refused for a record that another open transaction has written."""
         if self._locks and self._locks.get((object_name, record_id), self) is not self:
-            raise Refused(
-                "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record or 1 records: " + record_id
-            )
+            raise locked(record_id)
 
     def unlock(self) -> list[Key]:
         """Gives up the locks, at the end."""
@@ -248,3 +246,8 @@ def duplicate(name: str, holder: str) -> Refused:
     return Refused(
         "DUPLICATE_VALUE", f"duplicate value found: {name} duplicates value on record with id: {holder[:15]}", []
     )
+
+
+def locked(record_id: str) -> Refused:
+    """The refusal of a write to a record that another open transaction has written."""
+    return Refused("UNABLE_TO_LOCK_ROW", f"unable to obtain exclusive access to this record or 1 records: {record_id}")

@@ -59,7 +59,8 @@ def convert(org: Org, body: Body) -> Body:
     obj, name = find_object(str(body.get("object"))), str(body.get("field"))
     if name not in obj.by_name:
         raise Refused("INVALID_FIELD", f"No such column '{name}' on sobject of type {obj.name}")
-    now = org.clock.now_ms()
+    for record_id in org.database.tables[obj.name].records:
+        org.check_lock(obj.name, record_id)
     shape = Shape(object=obj.name, record_ids=(f"{obj.prefix}*",), change_type="GAP_UPDATE", sequence=1)
     commit = org.numbered(caller(org), (), ())
     events = org.stored(org.publisher.write(commit, shape)) if obj.topic else []
@@ -69,7 +70,7 @@ def convert(org: Org, body: Body) -> Body:
         if name in record
     ]
     org.write(events, [(obj.name, record) for record in records])
-    return {"records": len(records), "at": now}
+    return {"records": len(records)}
 
 
 def _rewrite(org: Org, body: Body, values: Mapping[str, Value], *, stamped: bool) -> Body:
@@ -138,7 +139,6 @@ def forget(org: Org, body: Body) -> Body:
 
 def migrate(org: Org, _: Body) -> Body:
     """The org moves to another instance: every replay id is void, commit numbers restart."""
-    org.late.settle(org.clock.now_ms() + 10**12)
     for topic in org.bus.topics.values():
         org.cut(topic, topic.last, topic.last + _FAR)
     now = org.clock.now_ms()

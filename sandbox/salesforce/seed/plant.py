@@ -37,6 +37,11 @@ class Planter:
         for order, age in zip(DEMO_ORDERS, order_dates(len(DEMO_ORDERS)), strict=True):
             self._order(order, made[order.account], portal, entries, self.now_ms - age * _DAY_MS)
 
+    def plant_bare(self) -> str:
+        """Only what every org has: its people, and its price books; the standard one's id."""
+        self._people()
+        return self._books()[0]
+
     def _past(self, stamp_ms: int) -> Transaction:
         """A transaction that is never committed: its writes stay, and no event tells of them."""
         return Transaction(self.org.database, self.org.counters, Caller(self.org.user_id, ""), lambda: stamp_ms)
