@@ -98,8 +98,8 @@ def instant_ms(text: str) -> int:
 
 
 def _iso(ms: int, zone: str) -> str:
-    moment = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}{zone}"
+    second = datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19]
+    return f"{second}.{ms % 1000:03d}{zone}"
 
 
 def rest_time(ms: int) -> str:
