@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from schemas import mapping
+from services.ingestor.repair import letters
+from services.kernel.clock import SYSTEM
+from services.kernel.settings import KafkaSettings
 from services.ops import __main__ as umbra
 from tests.integration.ingestor import harness
 from tests.integration.ingestor.harness import Log
@@ -112,6 +115,7 @@ async def test_letter_is_dropped_with_a_reason_and_its_hole_stays_open(
     log: Log, dlq: Command, undecodable: tuple[str, str]
 ) -> None:
     letter_id, _ = undecodable
+    (stale,) = letters.cases(await log.dead_letters())
     assert (await dlq("drop", letter_id, "--reason", "a test"))[1]["plan"] == "drop"
 
     code, _ = await dlq("drop", letter_id, "--reason", "a test", "--execute")
@@ -121,3 +125,5 @@ async def test_letter_is_dropped_with_a_reason_and_its_hole_stays_open(
     (kept,) = (await dlq("list", "--all"))[1]["letters"]
     assert (kept["state"], kept["said"]) == ("dropped", "a test")
     assert not [hole for mark in await log.watermarks("Product2") for hole in mark.closes]
+    with pytest.raises(letters.Unresolved, match="dropped already"):
+        await letters.drop(KafkaSettings(kafka_bootstrap=log.bootstrap), SYSTEM, stale, "who looked before")
