@@ -116,6 +116,7 @@ class Case:
             self._dirty(known),
             self._uncovered(),
             self._never_told(name, known),
+            self._perhaps_in_a_hole(),
         )
         last = "not explained: no event told of it (a derived value, or a lost event), the next full read will"
         return next((reason for reason in reasons if reason is not None), last)
@@ -157,6 +158,13 @@ class Case:
         if stamped > versions.millis(until):
             return f"changed at {_time(stamped)}, and {self.mapping.name} is observed until {stamp(until)} only"
         return None
+
+    def _perhaps_in_a_hole(self) -> str | None:
+        """What has no stamp of its own may lie in any hole: a converted field, a mirrored price."""
+        if self.ledger is None or not self.ledger.holes:
+            return None
+        hole = self.ledger.holes[-1]
+        return f"the open hole {hole.id} may hold it: {hole.why}"
 
     def _never_told(self, name: str, known: State) -> str | None:
         if name in known.payload:

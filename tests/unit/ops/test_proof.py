@@ -116,6 +116,15 @@ def test_a_change_in_an_open_hole_names_the_hole() -> None:
     assert found["state.Name"].startswith("in the open hole overflow:0a: a transaction changed more")
 
 
+def test_a_change_without_a_stamp_may_lie_in_an_open_hole() -> None:
+    """A converted field moves no stamp, and its event names no record."""
+    hole = Open("wildcard:0a", "wildcard", at(R0 - 60_000), at(R0 - 60_000), "wildcard", 1.0, "full", None)
+
+    found = differing(case(read(R0, Name="Beta"), KNOWN, ledger(R0, hole)))
+
+    assert found["state.Name"].startswith("the open hole wildcard:0a may hold it")
+
+
 @pytest.mark.parametrize(
     ("observed", "why"),
     [(R0 - 900_000, "observed until 2026-11-02T02:49:05.000Z only"), (None, "was never covered")],
