@@ -50,6 +50,15 @@ def proves(mark_ms: int, margin_ms: int = DEFAULT_MARGIN_MS) -> int:
     return mark_ms // 1000 * 1000 + 1000 + margin_ms
 
 
+def proven_until(began_ms: int, margin_ms: int = DEFAULT_MARGIN_MS) -> int:
+    """Commits up to then are in a row once it holds a read that began at `began_ms`.
+
+    Before the second of the read's version: an event of the same second is above the read, though the read may have
+    a later commit of that second, whose own event was lost.
+    """
+    return (began_ms - margin_ms) // 1000 * 1000 - 1
+
+
 def at_ms(version: str) -> int:
     """The time a version stands for: a commit, or the bound that a read proves."""
     return int(version[:14])

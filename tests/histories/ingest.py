@@ -126,7 +126,7 @@ class Ingest:
     # Streams
 
     def subscribe(self, *, from_now: bool) -> None:
-        """The first start of every stream, from the earliest, or of entities that were selected only a little before."""
+        """The first start of every stream, from the earliest, or of entities that were selected just before."""
         for topic in self.played.org.bus.topics.values() if from_now else ():
             self.played.org.cut(topic, topic.tip())
         self.wait(LATE_MS + 1)
@@ -301,7 +301,7 @@ class Ingest:
 
     def _claim(self, job: Job) -> None:
         """What the ledger says with the job's end has to be true."""
-        until = job.r0_ms - self.margin_ms
+        until = versions.proven_until(job.r0_ms, self.margin_ms)
         if job.since is None or self.claims_by_stamp:
             self.counts["claims"] += 1
             self.faults += [f"{job.id}: {why}" for why in self.truth.overclaimed(job.object, until, self.known)]

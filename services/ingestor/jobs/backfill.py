@@ -275,7 +275,7 @@ class Backfill:
             origin="backfill",
             phase=phase,
             job_id=at.job_id,
-            covered_until=versions.moment(at.r0_ms - self._means.margin_ms) if end else None,
+            covered_until=versions.moment(versions.proven_until(at.r0_ms, self._means.margin_ms)) if end else None,
             counted=at.rows if end else None,
             closes=closes,
         )

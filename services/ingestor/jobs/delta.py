@@ -307,6 +307,8 @@ class Delta:
         self, at: Resume, phase: copying.Phase, covered_ms: int | None, closes: tuple[str, ...] = ()
     ) -> Iterator[Record]:
         end = phase == "end"
+        if covered_ms is not None:
+            covered_ms = min(covered_ms, versions.proven_until(at.r0_ms, self._means.margin_ms))
         mark = Watermark(
             object=self._object,
             basis="delta",
