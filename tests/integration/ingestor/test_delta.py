@@ -116,6 +116,25 @@ async def test_second_delta_starts_where_the_first_one_was_covered(log: Log, mea
     assert before.covered_from < after.covered_from <= before.covered_until
 
 
+async def test_transaction_that_was_open_during_a_delta_is_found_by_the_next(
+    log: Log, means: Means, sim: Simulator
+) -> None:
+    await backfill.run(means, PRODUCT, unwatched)
+    record_id = sim.do("GET", "/records/Product2")["records"][0]["Id"]
+    transaction = sim.do("POST", "/oddities/begin", {})
+    late = {"op": "update", "object": "Product2", "id": record_id, "fields": {"Name": "Late"}}
+    sim.do("POST", "/oddities/operate", {**transaction, "operations": [late]})
+    sim.do("POST", "/clock", {"offset_ms": 300_000})
+    first = await delta.run(means, PRODUCT, unwatched)
+    sim.do("POST", "/oddities/commit", transaction)
+
+    second = await delta.run(means, PRODUCT, unwatched)
+
+    names = {c.job_id: c.fields["Name"] for c in of_delta(await log.changes("Product2")) if c.record_id == record_id}
+    assert (first.state, second.state) == ("COMPLETE", "COMPLETE")
+    assert names == {second.job_id: "Late"}
+
+
 async def test_object_never_read_in_full_is_refused(log: Log, environ: dict[str, str]) -> None:
     code, said = await command(environ, "--object", "Product2", "--execute")
     planned, plan = await command(environ, "--object", "Product2")

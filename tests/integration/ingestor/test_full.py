@@ -10,7 +10,7 @@ import pytest
 
 from schemas import ids, mapping, topics, versions
 from schemas.events import RecordChange
-from services.ingestor.jobs import backfill, full
+from services.ingestor.jobs import backfill, delta, full
 from services.ingestor.jobs.means import Means
 from services.salesforce import changes
 from tests.integration.ingestor.harness import Log, unwatched
@@ -60,6 +60,24 @@ async def test_hard_delete_is_found_and_only_then_claimed(log: Log, means: Means
     query = "SELECT count(*) FROM sf_product_shadow"
     shown = [each for each in sim.do("GET", "/records/Product2")["records"] if each["StockKeepingUnit"]]
     await eventually_row(stage, query, len(shown))
+
+
+@pytest.mark.long
+async def test_record_deleted_for_good_is_missed_by_a_delta_and_found_by_a_full_read(
+    log: Log, means: Means, stage: Stage, sim: Simulator
+) -> None:
+    await stage.start()
+    await backfill.run(means, PRODUCT, unwatched)
+    record_id = sim.do("POST", "/records/Product2", {"Name": "Brief", "StockKeepingUnit": "BRIEF"})["Id"]
+    await delta.run(means, PRODUCT, unwatched)
+    await eventually_row(stage, SHOWN, 1, record_id)
+    sim.do("POST", "/oddities/hard-delete", {"object": "Product2", "ids": [record_id]})
+
+    by_delta = await delta.run(means, PRODUCT, unwatched)
+    by_full = await full.run(means, PRODUCT, unwatched)
+
+    assert (by_delta.absent, by_full.absent) == (0, 1)
+    await eventually_row(stage, SHOWN, 0, record_id)
 
 
 @pytest.mark.long
