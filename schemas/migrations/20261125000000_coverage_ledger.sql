@@ -13,7 +13,7 @@ CREATE TABLE coverage_span (
   replay_to TEXT COLLATE "C" NOT NULL DEFAULT '',    -- of a stream: its position at covered_until,
   first_until TIMESTAMPTZ NOT NULL,                  -- and at its first mark
   replay_from TEXT COLLATE "C" NOT NULL DEFAULT '',
-  changed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  changed_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),  -- later than all that its transaction waited for
   PRIMARY KEY (object, partition, basis, covered_from, job_id),
   CHECK (covered_from <= covered_until)
 );
@@ -35,11 +35,21 @@ SELECT object, hole_id, split_part(hole_id, ':', 1) AS kind,
 FROM coverage_hole WHERE opened AND closed_by IS NULL
 GROUP BY object, hole_id;
 
+-- A read proves nothing where a record of its partition was set aside after its bound and before its end: that may have
+-- been one of its own. Times stand for the order in the partition: transactions on it follow each other, a letter has
+-- the start of its own and a span the moment of its writing, so what is not certain counts against the span.
+CREATE VIEW coverage_sound AS
+SELECT s.* FROM coverage_span s
+WHERE s.basis = 'stream' OR NOT EXISTS (
+  SELECT FROM dead_letter d JOIN topic_epoch e ON e.topic = d.topic
+  WHERE e.object = s.object AND d.partition = s.partition
+    AND d.seen_at >= s.covered_until AND d.seen_at <= s.changed_at);
+
 -- One row for each span that has reached every partition; a span counts only as far as the slowest of them.
 CREATE VIEW coverage_by AS
 SELECT s.object, s.basis, nullif(s.covered_from, '-infinity') AS covered_from, min(s.covered_until) AS covered_until,
   nullif(s.job_id, '') AS job_id, nullif(max(s.replay_from), '') AS replay_from, nullif(min(s.replay_to), '') AS replay_to
-FROM coverage_span s JOIN topic_epoch e ON e.object = s.object AND s.partition < e.partitions
+FROM coverage_sound s JOIN topic_epoch e ON e.object = s.object AND s.partition < e.partitions
 GROUP BY s.object, s.basis, s.covered_from, s.job_id, e.partitions
 HAVING count(*) = e.partitions;
 
@@ -54,7 +64,7 @@ WITH parts AS (
 ), spans AS (
   SELECT object, partition, CASE basis WHEN 'stream' THEN 'observed' ELSE 'proven' END AS kind,
     range_agg(tstzrange(covered_from, covered_until, CASE basis WHEN 'stream' THEN '[]' ELSE '[)' END)) AS ranges
-  FROM coverage_span GROUP BY 1, 2, 3
+  FROM coverage_sound GROUP BY 1, 2, 3
 ), folded AS (
   SELECT object, kind, range_intersect_agg(coalesce(spans.ranges, '{}')) AS ranges
   FROM parts LEFT JOIN spans USING (object, partition, kind) GROUP BY object, kind
@@ -101,11 +111,11 @@ FROM folded LEFT JOIN holes USING (object);
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'umbra_reader') THEN
-    GRANT SELECT ON coverage_span, open_hole, coverage_by, coverage_range, object_freshness TO umbra_reader;
+    GRANT SELECT ON coverage_span, coverage_sound, open_hole, coverage_by, coverage_range, object_freshness TO umbra_reader;
   END IF;
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'umbra_projector') THEN
     GRANT SELECT, INSERT, UPDATE, DELETE ON coverage_span TO umbra_projector;
-    GRANT SELECT ON open_hole, coverage_by, coverage_range, object_freshness TO umbra_projector;
+    GRANT SELECT ON coverage_sound, open_hole, coverage_by, coverage_range, object_freshness TO umbra_projector;
   END IF;
 END
 $$;
@@ -142,6 +152,6 @@ SELECT folded.object,
   coalesce(holes.holes, 0) AS open_holes
 FROM folded LEFT JOIN holes USING (object);
 
-DROP VIEW coverage_range, coverage_by, open_hole;
+DROP VIEW coverage_range, coverage_by, coverage_sound, open_hole;
 ALTER TABLE coverage_hole DROP COLUMN changed_at;
 DROP TABLE coverage_span;

@@ -20,7 +20,7 @@ ON CONFLICT (object, partition, basis, covered_from, job_id) DO UPDATE SET
   first_until = least(s.first_until, EXCLUDED.first_until),
   replay_from = CASE WHEN (EXCLUDED.first_until, EXCLUDED.replay_from) < (s.first_until, s.replay_from)
     THEN EXCLUDED.replay_from ELSE s.replay_from END,
-  changed_at = now()
+  changed_at = clock_timestamp()
 WHERE (EXCLUDED.covered_until, EXCLUDED.replay_to) > (s.covered_until, s.replay_to)
    OR (EXCLUDED.first_until, EXCLUDED.replay_from) < (s.first_until, s.replay_from);
 

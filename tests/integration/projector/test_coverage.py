@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from schemas import topics, versions
-from schemas.events import RecordChange, Watermark
+from schemas.events import Message, RecordChange, Watermark
 from services.kernel.clock import SYSTEM
 from services.projector import spans
+from services.projector.batch import Decoded
 from services.projector.coverage_watch import CoverageWatch
+from services.projector.dead_letters import DeadLetters
+from services.projector.link import Link
 from services.projector.log import LogRecord, Place
 from services.projector.metrics import Metrics
 from services.projector.spans import Key, Reached, Span
@@ -27,7 +31,7 @@ from tests.support import covered_worlds, ranges
 from tests.support.ranges import Range, Ranges
 
 REAL = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 PRODUCT = "Product2"
 EVER, NEVER = -(10**9), 10**9
@@ -42,7 +46,7 @@ async def bench(module_postgres_dsn: str) -> AsyncIterator[Bench]:
 
 
 async def emptied(bench: Bench) -> None:
-    tables = "coverage_span, coverage_hole, object_coverage, projection_offset, sf_record"
+    tables = "coverage_span, coverage_hole, object_coverage, projection_offset, sf_record, dead_letter"
     await bench.connection.execute(f"TRUNCATE {tables}")
     await harness.begin(bench.connection)
 
@@ -192,7 +196,7 @@ def records(said: Iterable[tuple[int, covered_worlds.Said]], log: Log | None = N
     return made
 
 
-@settings(REAL, max_examples=30)
+@settings(REAL, max_examples=20)
 @given(st.integers(0, 2**32))
 async def test_proven_ranges_never_claim_what_a_row_lacks(bench: Bench, seed: int) -> None:
     """As in process, but by the views and the rows: after every batch, each partition at a place of its own."""
@@ -215,6 +219,53 @@ async def test_proven_ranges_never_claim_what_a_row_lacks(bench: Bench, seed: in
         assert covered_worlds.false_claims(world.commits, proven, known) == []
         ends = [until for _, until in covered_worlds.proven(read)]
         assert [until for _, until in proven] == ends, "the views claim no less than the fold"
+
+
+@settings(REAL, max_examples=20)
+@given(st.integers(0, 2**32))
+async def test_what_was_set_aside_is_not_proven(bench: Bench, seed: int) -> None:
+    """Some records cannot be used and are passed over: what a read said in them is not in the rows."""
+    rng = random.Random(seed)
+    await emptied(bench)
+    world = covered_worlds.make(rng, [harness.sf_id(PRODUCT, number) for number in range(1, 5)])
+    logs = [[(partition, said) for said in log] for partition, log in enumerate(world.log)]
+    log = Log()
+
+    while any(logs):
+        part = rng.choice([each for each in logs if each])
+        size = rng.randint(1, 8)
+        batch, part[:] = part[:size], part[size:]
+        await bench.apply([spoilt(rng, each) for each in records(batch, log)], outlet=aside)
+
+        known = {key.record_id: state for key, state in (await bench.states()).items()}
+        proven = [(harness.T0 + since, harness.T0 + until - 1) for since, until in await claimed(bench, "proven")]
+        assert covered_worlds.false_claims(world.commits, proven, known) == []
+
+
+def spoilt(rng: random.Random, record: LogRecord) -> LogRecord:
+    return msgspec.structs.replace(record, value=b"{") if record.key is not None and rng.random() < 0.15 else record
+
+
+async def aside(link: Link, rejected: Sequence[Decoded]) -> None:
+    async def sent(message: Message) -> None:
+        """Nobody reads the letter here."""
+
+    await DeadLetters(sent, limit=10_000, clock=SYSTEM).take(link, rejected)
+
+
+async def test_a_read_that_began_after_a_record_was_set_aside_proves_again(bench: Bench) -> None:
+    log = Log()
+    await bench.apply(log.append(full(1_000, "before")))
+    bad = [msgspec.structs.replace(record, value=b"{") for record in log.append(harness.product(1, "A"))]
+    await bench.apply(bad, outlet=aside)
+    await bench.apply(log.append(full(2_000, "holds it")))
+    spoilt_claim = await claimed(bench, "proven")
+    later = int((datetime.now(UTC) - harness.NOW).total_seconds() * 1000) // 1000 * 1000 + 60_000
+
+    await bench.apply(log.append(full(later, "after")))
+
+    assert spoilt_claim == [(EVER, 1_000)]
+    assert await claimed(bench, "proven") == [(EVER, later)]
 
 
 # One by one
