@@ -107,10 +107,13 @@ async def _apply_fresh(
 
 
 async def write(link: Link, mapping: FieldMapping, batch: Batch, *, repair: bool = False) -> Written:
-    """State and rows of a batch, inside the caller's transaction and under its locks; the tags to be told."""
+    """State and rows of a batch, inside the caller's transaction and under its locks; the tags to be told.
+
+    repair: take equal versions too, and compare every row that the batch speaks of
+    """
     tags, verdicts = Tags(batch.places), Verdicts()
     moved = await states.move(link, mapping, batch.changes, repair=repair)
-    told = await personal.move_statuses(link, mapping, batch.statuses, tags)
+    told = await personal.move_statuses(link, mapping, batch.statuses, tags, repair=repair)
     await catalog.write(link, mapping, moved, tags, verdicts)
     await personal.write_accounts(link, mapping, moved, tags, verdicts)
     await personal.write_orders(link, mapping, moved, told, tags, verdicts)

@@ -79,19 +79,30 @@ def _row(mapping: FieldMapping, order_id: str, state: Any, known: Mapping[str, S
     return project.order(mapping.objects[ORDER], order_id, state, None if of is None else of.shown())
 
 
-async def move_statuses(link: Link, mapping: FieldMapping, said: list[OrderStatus], tags: Tags) -> dict[str, Statuses]:
-    """Join what was said of the statuses of orders into what is stored; the orders that it changed."""
+async def move_statuses(
+    link: Link, mapping: FieldMapping, said: list[OrderStatus], tags: Tags, *, repair: bool = False
+) -> dict[str, Statuses]:
+    """Join what was said of the statuses of orders into what is stored; the orders that it changed.
+
+    repair: take equal versions too, and let every order of `said` count as changed
+    """
     new: dict[str, Statuses] = {}
     for event in said:
         each = statuses.of_event(event)
         new[event.order_id] = statuses.join(new[event.order_id], each) if event.order_id in new else each
     stored = await _read_statuses(link, new.keys()) if new else {}
-    joined = {key: statuses.join(stored[key], each) if key in stored else each for key, each in new.items()}
-    moved = {key: each for key, each in joined.items() if stored.get(key) != each}
-    await _write_statuses(link, mapping, moved)
-    for key, each in moved.items():
-        tags.add(Key(ORDER, key), tag.of_order(key, each.account_id))
+    joined = {key: _join(stored.get(key), each, repair=repair) for key, each in new.items()}
+    moved = {key: each for key, each in joined.items() if repair or stored.get(key) != each}
+    for (key,) in await _write_statuses(link, mapping, moved):
+        tags.add(Key(ORDER, key), tag.of_order(key, moved[key].account_id))
     return moved
+
+
+def _join(old: Statuses | None, new: Statuses, *, repair: bool) -> Statuses:
+    """Of equal versions the first one's content stays."""
+    if old is None:
+        return new
+    return statuses.join(new, old) if repair else statuses.join(old, new)
 
 
 _SEEN: msgspec.json.Decoder[dict[str, Last]] = msgspec.json.Decoder(dict[str, Last])
@@ -122,11 +133,12 @@ def _seen(row: Any) -> dict[str, Last]:
     return _SEEN.decode(row["seen"]) or {row["status"]: Last(version, None if reason is None else version, reason)}
 
 
-async def _write_statuses(link: Link, mapping: FieldMapping, moved: Mapping[str, Statuses]) -> None:
+async def _write_statuses(link: Link, mapping: FieldMapping, moved: Mapping[str, Statuses]) -> list[Any]:
+    """Those whose row it changed."""
     if not moved:
-        return
+        return []
     rows = [(key, moved[key], moved[key].shown()) for key in sorted(moved)]
-    await link.rows(
+    return await link.rows(
         "statuses_write",
         [key for key, _, _ in rows],
         [seen.version for _, _, seen in rows],

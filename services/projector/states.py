@@ -29,7 +29,8 @@ async def move(
 ) -> dict[Key, Moved]:
     """Join `changes` into what is stored; the records that it changed.
 
-    repair: rewrite equal versions too, for records that were once written wrongly
+    repair: take equal versions too, for records that were once written wrongly. All of `changes` counts as moved
+        then, so that the rows are compared; what is equal is not written again.
     """
     if not changes:
         return {}
@@ -40,7 +41,9 @@ async def move(
         if repair or key not in stored or moves(old, new):
             state = join(new, old) if repair else join(old, new)
             moved[key] = Moved(state, project.claim(mapping, key, state))
-    await _write(link, moved)
+    await replace(link, {key: each for key, each in moved.items() if not repair or stored.get(key) != each.state})
+    if repair:
+        await _mend_claims(link, moved)
     return moved
 
 
@@ -57,7 +60,18 @@ async def claimants(link: Link, name: str, claims: Iterable[str]) -> dict[str, S
     return {row[0]: _state(row[1], row[2], row[3], row[4]) for row in rows}
 
 
-async def _write(link: Link, moved: Mapping[Key, Moved]) -> None:
+async def _mend_claims(link: Link, moved: Mapping[Key, Moved]) -> None:
+    rows = sorted(moved.items())
+    await link.rows(
+        "state_mend_claims",
+        [key.object for key, _ in rows],
+        [key.record_id for key, _ in rows],
+        [each.claim for _, each in rows],
+    )
+
+
+async def replace(link: Link, moved: Mapping[Key, Moved]) -> None:
+    """Write states as they are, whatever is stored."""
     if not moved:
         return
     rows = sorted(moved.items())

@@ -45,7 +45,7 @@ SELECT order_id, version, status, reason, terminal, source, event_id, occurred_a
 FROM sf_order_status
 WHERE order_id = ANY ($1::text[]);
 
--- name: statuses_write: joined statuses; nobody else writes these orders meanwhile, so they replace
+-- name: statuses_write: joined statuses; nobody else writes these orders meanwhile, so they replace; those it changed
 INSERT INTO sf_order_status AS s
   (order_id, version, status, reason, message, terminal, source, account_id, event_id, occurred_at, seen)
 SELECT order_id, version, status, reason, message, terminal, source, account_id, event_id, occurred_at, seen::jsonb
@@ -55,4 +55,8 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool
 ON CONFLICT (order_id) DO UPDATE SET
   version = EXCLUDED.version, status = EXCLUDED.status, reason = EXCLUDED.reason, message = EXCLUDED.message,
   terminal = EXCLUDED.terminal, source = EXCLUDED.source, account_id = EXCLUDED.account_id,
-  event_id = EXCLUDED.event_id, occurred_at = EXCLUDED.occurred_at, seen = EXCLUDED.seen, changed_at = now();
+  event_id = EXCLUDED.event_id, occurred_at = EXCLUDED.occurred_at, seen = EXCLUDED.seen, changed_at = now()
+WHERE (s.version, s.status, s.reason, s.message, s.terminal, s.source, s.account_id, s.event_id, s.occurred_at, s.seen)
+  IS DISTINCT FROM (EXCLUDED.version, EXCLUDED.status, EXCLUDED.reason, EXCLUDED.message, EXCLUDED.terminal,
+    EXCLUDED.source, EXCLUDED.account_id, EXCLUDED.event_id, EXCLUDED.occurred_at, EXCLUDED.seen)
+RETURNING order_id;

@@ -12,6 +12,11 @@ ON CONFLICT (object, record_id) DO UPDATE SET
   payload = EXCLUDED.payload, base = EXCLUDED.base, newer = EXCLUDED.newer,
   dirty = EXCLUDED.dirty, claim = EXCLUDED.claim, changed_at = now();
 
+-- name: state_mend_claims: what records want, where it was written wrongly
+UPDATE sf_record r SET claim = new.claim
+FROM unnest($1::text[], $2::text[], $3::text[]) AS new (object, record_id, claim)
+WHERE r.object = new.object AND r.record_id = new.record_id AND r.claim IS DISTINCT FROM new.claim;
+
 -- name: state_claimants: records of one object that want one of these
 SELECT record_id, payload::text, base, newer::text, dirty
 FROM sf_record
