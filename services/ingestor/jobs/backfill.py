@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from schemas import topics, versions
-from schemas.events import RecordChange, Watermark
+from schemas.events import Checkpoint, RecordChange, Watermark
 from schemas.mapping import ObjectMapping
 from services.ingestor import checkpoints, openings, outgoing, reading, transactions
 from services.ingestor.jobs import confirming, copying, gone, holes, lives, plan, resume
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 _CALL_SECONDS = 120.0
 _PROJECTOR_SECONDS = 900.0
 """Longest wait for the projector to apply a read that is in the log; later the run is given up, and gone on with."""
+_READ_KEEPS = timedelta(days=1)
 _MANY_RECORDS, _MANY_SHARE = 1_000, 0.2
 """So many records gone at once are more likely hidden by a permission than deleted."""
 
@@ -102,13 +104,18 @@ class Backfill:
         async with transactions.opened(means.kafka, transactions.id_of(job_name(self._object))) as held:
             stored = await checkpoints.read(means.kafka, topics.JOBS_PARTITION, job_name(self._object))
             self._kept = {key: stored.job[key] for key in _KEPT if key in stored.job} if stored else {}
-            unfinished = None if self._fresh else resume.of(stored)
+            unfinished = None if self._fresh or self._stale(stored) else resume.of(stored)
             if unfinished is None or unfinished.state != "read":
                 unfinished = await self._read(held, unfinished)
             self._at = unfinished
             if self._wish.anti_join:
                 await self._anti_join(held, unfinished)
             return await self._ended(held, unfinished)
+
+    def _stale(self, stored: Checkpoint | None) -> bool:
+        """Read, and left without its end for so long that it would prove too little: another read is worth more."""
+        read = stored is not None and stored.job.get("state") == "read"
+        return read and stored is not None and self._means.clock.now() - stored.written_at > _READ_KEEPS
 
     async def _read(self, held: Transactions, unfinished: Resume | None) -> Resume:
         """All rows in the log, and as many as SOQL counts."""

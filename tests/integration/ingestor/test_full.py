@@ -12,6 +12,7 @@ from schemas import ids, mapping, topics, versions
 from schemas.events import RecordChange
 from services.ingestor.jobs import backfill, delta, full
 from services.ingestor.jobs.means import Means
+from services.kernel.clock import SetClock
 from services.salesforce import changes
 from tests.integration.ingestor.harness import Log, unwatched
 from tests.integration.projector.process import Stage, eventually_row, staged, writer
@@ -103,6 +104,20 @@ async def test_without_a_projector_it_is_partial_and_goes_on_without_reading_aga
     assert (broken.state, broken.why, claimed) == ("PARTIAL", "postgres", [])
     assert (whole.state, whole.job_id, whole.rows) == ("COMPLETE", broken.job_id, broken.rows)
     assert len(await log.changes("Product2")) == whole.rows
+
+
+@pytest.mark.long
+async def test_read_that_waited_a_day_for_its_end_is_done_anew(log: Log, means: Means, stage: Stage) -> None:
+    clock = SetClock(means.clock.now())
+    means = replace(means, clock=clock)
+    broken = await full.run(replace(means, job_seconds=2.0), PRODUCT, unwatched)
+    clock.advance(25 * 3_600)
+    await stage.start()
+
+    whole = await full.run(means, PRODUCT, unwatched)
+
+    assert (broken.state, whole.state) == ("PARTIAL", "COMPLETE")
+    assert whole.job_id != broken.job_id
 
 
 @pytest.mark.long
