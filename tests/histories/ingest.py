@@ -95,8 +95,11 @@ class Ingest:
     streams: dict[str, Stream] = field(default_factory=dict)
     holes: dict[str, dict[str, Watermark]] = field(default_factory=lambda: defaultdict(dict))
     starts: dict[str, int] = field(default_factory=dict)
-    ended: dict[str, int] = field(default_factory=dict)
+    ended: dict[Version, int] = field(default_factory=dict)
     """By version of a read: when it was done, by the true clock."""
+    full_reads: dict[str, tuple[Job, frozenset[str]]] = field(default_factory=dict)
+    copied: dict[str, int] = field(default_factory=dict)
+    """When the first full read of each object was done."""
     faults: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     claims_by_stamp: bool = True
@@ -255,13 +258,15 @@ class Ingest:
     def finish(self, job: Job) -> None:
         """Each row is as it was at the beginning, or as it is now; then what the read did not show, and the end."""
         late = self._rows(job.object, job.since)
-        ids = {*job.early, *late}
+        ids = sorted({*job.early, *late})
         chosen = ((job.early if self.rng.random() < 0.5 else late).get(i) for i in ids)
         rows = [row for row in chosen if row is not None]
         self._done(versions.read_version(job.r0_ms, self.margin_ms))
         self.write(self._snapshot(job, row) for row in rows)
         if job.since is None:
-            self._absent(job, {str(row["Id"]) for row in rows})
+            self.full_reads[job.object] = (job, frozenset(str(row["Id"]) for row in rows))
+            self.anti_join(job.object)
+            self.copied.setdefault(job.object, self.now_ms())
             self.starts[job.object] = max(
                 self.starts.get(job.object, 0), job.r0_ms - self.margin_ms - window.LONGEST_TRANSACTION_MS
             )
@@ -278,15 +283,19 @@ class Ingest:
             mapping, record, r0_ms=job.r0_ms, origin=origin, margin_ms=self.margin_ms, job_id=job.id
         )
 
-    def _absent(self, job: Job, seen: set[str]) -> None:
-        """The anti-join: alive by nothing as new as the read, and not in it."""
+    def anti_join(self, object_name: str) -> None:
+        """Alive by nothing as new as the newest full read, and not in it.
+
+        Done once more when the stream has passed the read's beginning: an event that came after it may be older.
+        """
+        job, seen = self.full_reads[object_name]
         version = versions.read_version(job.r0_ms, self.margin_ms)
-        for (object_name, record_id), state in list(self.known.items()):
+        for (name, record_id), state in list(self.known.items()):
             alive_by = state.version(join.ALIVE)
             older = alive_by is None or alive_by < version
-            if object_name == job.object and record_id not in seen and not state.deleted and older:
+            if name == object_name and record_id not in seen and not state.deleted and older:
                 gone = changes.absent(
-                    job.object, record_id, r0_ms=job.r0_ms, origin="backfill", margin_ms=self.margin_ms
+                    object_name, record_id, r0_ms=job.r0_ms, origin="backfill", margin_ms=self.margin_ms
                 )
                 self.write([gone])
 

@@ -127,6 +127,8 @@ def _settle(follower: Follower, *, silent: bool) -> None:
     follower.finish_jobs()
     ingest.wait(QUIET)
     _drain(ingest)
+    for name in OBJECTS:
+        ingest.anti_join(name)
     if silent:
         ingest.wait(ingest.truth.last_ms + ingest.margin_ms + 1_000 + 2 * CLOCK_MS - ingest.now_ms())
         for name in OBJECTS:
@@ -173,7 +175,7 @@ def shuffled(log: list[RecordChange], rng: random.Random) -> dict[Key, State]:
 
 
 def doubled(ingest: Ingest) -> list[str]:
-    """A change is in the log once, but for what the org delivered again after its positions were lost."""
+    """A change is in the log once, but for what the org delivered again, which is counted."""
     seen: set[tuple[object, ...]] = set()
     again = 0
     for message in ingest.log:
@@ -181,5 +183,6 @@ def doubled(ingest: Ingest) -> list[str]:
             key = (message.transaction_key, message.sequence, message.object, message.record_id, message.kind)
             again += key in seen
             seen.add(key)
-    allowed = ingest.counts["repeated"] if ingest.counts["healed"] else 0
+    # After a new start a repetition may show only as a version that runs backward.
+    allowed = ingest.counts["repeated"] + ingest.counts["inverted"]
     return [f"{again} changes are in the log again, {allowed} were delivered again"] if again > allowed else []

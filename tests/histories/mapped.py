@@ -20,7 +20,13 @@ _FIELDS: dict[str, dict[str, FieldType]] = {
         "Item_Class__c": "text",
         "LastModifiedDate": "datetime",
     },
-    "PricebookEntry": {"Product2Id": "id", "UnitPrice": "decimal", "IsActive": "boolean", "CurrencyIsoCode": "text"},
+    "PricebookEntry": {
+        "Name": "text",  # derived from the product: in no event
+        "Product2Id": "id",
+        "UnitPrice": "decimal",
+        "IsActive": "boolean",
+        "CurrencyIsoCode": "text",
+    },
     "Account": {
         "Name": "text",
         "BillingStreet": "text",
@@ -31,6 +37,8 @@ _FIELDS: dict[str, dict[str, FieldType]] = {
     "Order": {"AccountId": "id", "Status": "text", "EffectiveDate": "date", "BillingCity": "text"},
 }
 OBJECTS = tuple(_FIELDS)
+DERIVED = (("PricebookEntry", "Name"),)
+"""What follows another record, and is only as new as the last full read."""
 
 
 def _object(name: str, fields: dict[str, FieldType]) -> ObjectMapping:
@@ -47,7 +55,8 @@ MAPPING = Mapping(
 def as_rest(org: Org, object_name: str, record: Record) -> dict[str, Any]:
     """A record as a REST answer has it, with the fields that a full read selects."""
     obj = org.objects[object_name]
-    return {name: to_json(obj.by_name[name], record.get(name)) for name in MAPPING.objects[object_name].select}
+    names = MAPPING.objects[object_name].select
+    return {name: to_json(obj.by_name[name], org.store.value(obj, record, name)) for name in names}
 
 
 def fields_of(org: Org, object_name: str, record: Record) -> dict[str, Any]:
