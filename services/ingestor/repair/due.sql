@@ -1,9 +1,12 @@
 -- name: due_records: dirty ones, and incomplete ones that no full read has shown to be so in Salesforce itself
-SELECT due.object, due.record_id, due.reason, due.mark
-FROM repair_due AS due
-JOIN sf_record AS known ON known.object = due.object AND known.record_id = due.record_id
-WHERE due.reason = 'dirty' OR (due.reason = 'incomplete' AND known.base IS NULL)
-ORDER BY due.object, due.record_id, due.reason
+SELECT object, record_id, reason, mark FROM repair_due WHERE reason = 'dirty'
+UNION ALL
+SELECT object, record_id, reason, mark FROM repair_due
+WHERE reason = 'incomplete'
+  -- A lookup for each, never a join: nearly all records are complete.
+  AND (SELECT known.base IS NULL FROM sf_record AS known
+       WHERE known.object = repair_due.object AND known.record_id = repair_due.record_id)
+ORDER BY object, record_id, reason
 LIMIT $1
 
 -- name: due_holes: ranges of which nothing is known, the oldest first

@@ -38,6 +38,8 @@ Job = Callable[[Means, ObjectMapping, Watch], Coroutine[Any, Any, Outcome]]
 
 _POSTPONED = (5.0, 600.0)
 """First and longest pause of an object whose repair did not work, in seconds."""
+_FLOOD = "*"
+"""An object as a whole: read so because too many of its records were due. What it left is then read by id."""
 _UNTIMED_SECONDS = 1.0
 """Until the org has told the time."""
 
@@ -111,7 +113,9 @@ class Repairs:
     def _noted(self, todo: Todo) -> None:
         records = [each for some in todo.records.values() for each in some]
         holes = [hole for some in todo.holes.values() for hole in some]
-        self._attempts.keep([*((each.object, each.record_id) for each in records), *((h.object, h.id) for h in holes)])
+        floods = [(name, _FLOOD) for name, some in todo.records.items() if len(some) >= due.MOST_RECORDS]
+        keys = [*((each.object, each.record_id) for each in records), *((hole.object, hole.id) for hole in holes)]
+        self._attempts.keep([*keys, *floods])
         self._metrics.due.clear()
         counted = Counter([*((each.object, each.reason) for each in records), *((h.object, h.kind) for h in holes)])
         for (name, reason), number in counted.items():
@@ -119,13 +123,16 @@ class Repairs:
 
     async def _object(self, group: asyncio.TaskGroup, mapping: ObjectMapping, todo: Todo, now_ms: int) -> float:
         """One object's share; returns the seconds until something of it may be due."""
-        name, pause = mapping.name, self._settings.repair_look_seconds
-        records, holes = todo.records.get(name, ()), todo.holes.get(name, ())
-        flooded = len(records) >= due.MOST_RECORDS
+        name, monotonic = mapping.name, self._means.clock.monotonic()
+        waits = {each: self._wait(each, now_ms) for each in todo.records.get(name, ())}
+        ready = [each for each, wait in waits.items() if wait <= 0]
+        read_whole = self._attempts.resting(name, _FLOOD, None, monotonic) > 0
+        flooded = len(ready) >= due.MOST_RECORDS and not read_whole
         if not flooded and not self._rest(name):
-            pause = await self._records(mapping, records, now_ms)
+            await self._records(mapping, ready)
         if name not in self._running and not self._rest(name):
-            self._begin(group, mapping, self._ready_holes(holes, now_ms), flooded=flooded)
+            self._begin(group, mapping, self._ready_holes(todo.holes.get(name, ()), now_ms), flooded=flooded)
+        pause = min([self._settings.repair_look_seconds, *(wait for wait in waits.values() if wait > 0)])
         return self._rest(name) or pause
 
     def _rest(self, name: str) -> float:
@@ -133,18 +140,10 @@ class Repairs:
         _, until = self._postponed.get(name, (None, 0.0))
         return max(0.0, until - self._means.clock.monotonic())
 
-    async def _records(self, mapping: ObjectMapping, records: Sequence[Due], now_ms: int) -> float:
-        ready, waits = [], [self._settings.repair_look_seconds]
-        for each in records:
-            wait = self._wait(each, now_ms)
-            if wait > 0:
-                waits.append(wait)
-            else:
-                ready.append(each)
+    async def _records(self, mapping: ObjectMapping, ready: Sequence[Due]) -> None:
         for start in range(0, len(ready), MOST_IDS):
             if not await self._read(mapping, ready[start : start + MOST_IDS]):
-                break
-        return min(waits)
+                return
 
     def _wait(self, each: Due, now_ms: int) -> float:
         early = (timing.record_ms(each, self._means.margin_ms) - now_ms) / 1000
@@ -196,20 +195,21 @@ class Repairs:
             remedy: Remedy = "full" if flooded else timing.of_all(holes)
             task = group.create_task(self._close(mapping, remedy, holes), name=f"close holes of {mapping.name}")
             self._running[mapping.name] = task
+            task.add_done_callback(lambda _: self._running.pop(mapping.name, None))
 
     async def _close(self, mapping: ObjectMapping, remedy: Remedy, holes: Sequence[Hole]) -> None:
         log.warning("holes are being closed", extra={"action": "repair", "object": mapping.name, "by": remedy})
-        try:
-            outcome = await self._jobs.of(remedy)(self._means, mapping, _unwatched)
-            if outcome.why == "unproven" and remedy == "delta":
-                outcome = await self._jobs.full(self._means, mapping, _unwatched)
-        finally:
-            self._running.pop(mapping.name, None)
+        outcome = await self._jobs.of(remedy)(self._means, mapping, _unwatched)
+        if outcome.why == "unproven" and remedy == "delta":
+            outcome = await self._jobs.full(self._means, mapping, _unwatched)
         for hole in holes:
             ended = "partial" if outcome.state == "PARTIAL" else "closed" if hole.id in outcome.closed else "open"
             self._metrics.repairs.labels(mapping.name, hole.kind, ended).inc()
-            if outcome.state == "COMPLETE":
-                self._attempts.made(mapping.name, hole.id, None, self._means.clock.monotonic(), timing.HOLE_AGAIN)
+        done = [] if outcome.state == "PARTIAL" else [hole.id for hole in holes]
+        if outcome.state == "COMPLETE" or outcome.why == "unproven":  # then all was read, if not all is proven gone
+            done.append(_FLOOD)
+        for name in done:
+            self._attempts.made(mapping.name, name, None, self._means.clock.monotonic(), timing.HOLE_AGAIN)
         if outcome.state == "PARTIAL":
             self._postpone(mapping.name, outcome.why or "partial", outcome.reason)
         else:

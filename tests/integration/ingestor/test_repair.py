@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from sandbox.stack import postgres
 from schemas import ids, versions
 from schemas.events import RecordChange, Watermark
+from services.ingestor.repair import due
 from services.kernel.clock import SYSTEM
 from tests.integration.ingestor import shared
 from tests.integration.ingestor.shared import Addresses, Shared
@@ -224,3 +227,19 @@ async def test_hole_is_closed_by_the_job_that_can(world: World, hole_id: str, ba
     await eventually(closed, within=40)
     reason = hole_id.partition(":")[0]
     await world.shared.reaches("ingest_repairs_total", 1, reason=reason, outcome="closed")
+
+
+@pytest.mark.long
+async def test_flood_of_marks_is_one_full_read_and_then_what_that_left(world: World) -> None:
+    """None of these exists: the full read shows none of them, so each is asked for by id once."""
+    nobody = [ids.parse(f"01s{number:012d}") for number in range(due.MOST_RECORDS + 100)]
+    jobs, calls = world.shared.state("bulk_jobs"), world.calls()
+
+    mark = dirty("PricebookEntry", nobody[0], ago_ms=-8_000)  # all can be read from the same second on
+    for start in range(0, len(nobody), 2_000):
+        await world.writer.write(*(replace(mark, record_id=each) for each in nobody[start : start + 2_000]))
+    await world.projected(nobody[-1])
+    await world.settled(within=90)
+
+    assert world.shared.state("bulk_jobs") == jobs + 1
+    assert world.calls() - calls == math.ceil(len(nobody) / 200)

@@ -9,10 +9,12 @@ import pytest
 
 from sandbox.salesforce.faults import pubsub
 from sandbox.salesforce.faults.fault import Fault
+from sandbox.stack import kafka as kafka_stack
 from schemas import topics
 from schemas.events import RecordChange
 from tests.integration.ingestor import harness
 from tests.integration.ingestor.harness import Ingestor, Log, duplicates
+from tests.support import stack
 from tests.support.eventually import eventually
 from tests.support.faults import Faults
 from tests.support.salesforce_sim import Simulator
@@ -153,3 +155,23 @@ async def test_channel_beside_a_topic_that_it_carries_is_refused(environ: dict[s
     wanted = {**environ, "UMBRA_STREAM_TOPICS": f"{topics.CHANNEL},{PRODUCTS}"}
     async with harness.ingesting(wanted, tmp_path / "log") as ingestor, asyncio.timeout(10):
         assert await ingestor.process.wait() == 2
+
+
+async def test_broker_that_is_away_ends_the_credit_and_not_the_memory(
+    sim: Simulator, postgres_dsn: str, valkey_url: str, tmp_path: Path
+) -> None:
+    with stack.scratch("broker") as state:
+        async with kafka_stack.running(state) as broker:
+            await stack.fresh_topics(broker.bootstrap, postgres_dsn)
+            environ = harness.environment(sim, broker.bootstrap, valkey_url)
+            async with harness.ingesting(environ, tmp_path / "log") as ingestor:
+                await ingestor.ready()
+                await broker.stop()
+                made = products(sim, *(f"P{n}" for n in range(300)))
+                await asyncio.sleep(12)  # longer than a transaction may take: it is given up meanwhile
+                assert sim.do("GET", "/state")["delivered_events"].get(PRODUCTS, 0) <= 100
+
+                await broker.start()
+                changes = await in_log(Log(broker.bootstrap), *made, within=60)
+
+    assert duplicates(changes) == []
