@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="compare every mapped object")
     which.add_argument("--resume", metavar="TOKEN", help="go on where a PARTIAL run stopped")
     parser.add_argument("--plan", action="store_true", help="only say what it would cost")
-    parser.add_argument("--rows", action="store_true", help="compare every row, also where counts and stamps agree")
+    parser.add_argument(
+        "--rows", action="store_true", help="compare every row, also of large objects where counts and stamps agree"
+    )
     parser.add_argument("--repair", action="store_true", help="say what would be written; write it with --execute")
     parser.add_argument("--execute", action="store_true", help="with --repair: write what differs through the log")
     parser.add_argument(

@@ -35,6 +35,8 @@ from services.salesforce.rest import SubRequest
 CLASS = CallClass.REPAIR
 LEAF = 2_000
 """Rows of a range that are read one by one when it differs: one page of REST."""
+FEW = 10_000
+"""Up to so many rows all are read, in no more calls than their ranges would take."""
 MOST_ROWS = 50_000
 """Rows read one by one before a full read is the cheaper way."""
 _PARTS = 25
@@ -72,10 +74,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """rows: compare every row; repair: write what differs through the log; start: id from which to go on"""
+    """rows: compare every row; repair: write what differs through the log; start: id from which to go on
+    few: up to so many rows all are compared in any case
+    """
 
     rows: bool = False
     repair: bool = False
+    few: int = FEW
     most_rows: int = MOST_ROWS
     start: str = compare.LOWEST
 
@@ -107,7 +112,9 @@ async def planned(means: Means, mapping: ObjectMapping, wish: Wish) -> Planned:
     pages = -(-min(alive, wish.most_rows) // LEAF)
     ranges = min(_PARTS, max(1, -(-alive // LEAF)))
     screen = 1 + -(-ranges // _TOGETHER)
-    return Planned(mapping.name, alive, pages + 1 if wish.rows else screen, screen + 2 * pages + 1)
+    if wish.rows or alive <= wish.few:
+        return Planned(mapping.name, alive, pages + 1, pages + 2)
+    return Planned(mapping.name, alive, screen, screen + 2 * pages + 1)
 
 
 class Shadow:
@@ -157,6 +164,7 @@ class Verification:
         self._counts = dict.fromkeys(("org", "shadow", "ranges", "rows", "calls", "differing", "young", "repaired"), 0)
         self._found: list[Difference] = []
         self._at = wish.start
+        self._by_rows = wish.rows
 
     async def run(self) -> Report:
         """Depth first in the order of the ids, so that what lies below where it stopped is done."""
@@ -187,15 +195,15 @@ class Verification:
         [org] = await self._org([of])
         shadow = await self._shadow.sum(of)
         self._counts |= {"org": org.alive, "shadow": shadow.alive}
-        if max(org.alive, shadow.alive) <= LEAF and (self._wish.rows or not compare.alike(org, shadow)):
-            await self._leaf(of)
-        elif max(org.alive, shadow.alive) > 0:
-            await self._parts(of, max(org.alive, shadow.alive))
+        alive = max(org.alive, shadow.alive)
+        self._by_rows = self._wish.rows or alive <= self._wish.few
+        if alive > 0:
+            await self._parts(of, alive)
 
     async def _parts(self, of: Range, alive: int) -> None:
-        size = LEAF if self._wish.rows else max(1, -(-alive // _PARTS))
+        size = LEAF if self._by_rows else max(1, -(-alive // _PARTS))
         parts = await self._shadow.parts(of, size)
-        sums = [None] * len(parts) if self._wish.rows else await self._org(parts)
+        sums = [None] * len(parts) if self._by_rows else await self._org(parts)
         for part, org in zip(parts, sums, strict=True):
             await self._part(part, org, whole=len(parts) == 1)
             self._at = part.high

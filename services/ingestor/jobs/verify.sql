@@ -4,12 +4,12 @@ SELECT count(*) FILTER (WHERE NOT coalesce((payload ->> 'IsDeleted')::boolean, f
 FROM sf_record
 WHERE object = $1 AND record_id COLLATE "C" >= $2 AND record_id COLLATE "C" < $3;
 
--- name: bounds: every so many-th id of a range, in the order of the ids
+-- name: bounds: where parts of so many records begin in a range, the first apart, in the order of the ids
 SELECT record_id FROM (
   SELECT record_id, row_number() OVER (ORDER BY record_id COLLATE "C") AS nth FROM sf_record
   WHERE object = $1 AND record_id COLLATE "C" >= $2 AND record_id COLLATE "C" < $3
 ) AS numbered
-WHERE nth % $4 = 0
+WHERE nth > 1 AND (nth - 1) % $4 = 0
 ORDER BY record_id COLLATE "C";
 
 -- name: states: what is known of each record in a range of ids, with the newest version of any of its fields
