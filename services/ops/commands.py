@@ -38,7 +38,9 @@ COMMANDS = (
     Command("dlq", "records that could not be used: list, show, retry, drop"),
     Command("delta", "read what was changed or deleted since the last proof"),
     Command("verify", "compare the org with the shadow, and repair what differs"),
+    Command("replay", "apply records of the log once more, beside the workers"),
     Command("coverage", "of which times each object is observed or proven, by what, and what not"),
     Command("prove", "one record in Umbra beside the org, field by field, for one call"),
+    Command("reproject", "make shadow rows anew from the state after a changed mapping"),
     Command("doctor", "check the org and the servers, and say what to change"),
 )

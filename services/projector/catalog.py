@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas import tags as tag
+from schemas.join import State
 from schemas.mapping import Mapping as FieldMapping
 from services.projector import project, shown, states
 from services.projector.batch import Key
 from services.projector.link import Link
 from services.projector.rows import ENTRY, PRODUCT, Entry, Hidden, Product
 from services.projector.shown import Verdicts
-from services.projector.states import Moved
+from services.projector.states import GONE, Moved
 from services.projector.tagging import Tags
 
 
@@ -44,23 +45,51 @@ async def write(link: Link, mapping: FieldMapping, moved: Mapping[Key, Moved], t
 
 
 async def _turn(link: Link, mapping: FieldMapping, changed: Mapping[str, Moved], verdicts: Verdicts) -> Turn:
+    """Who wants or holds a SKU that changes hands is judged too, and so are the SKUs that those want or hold.
+
+    One step, unless rows or claims are of an earlier mapping: then a row may hold what its product no longer wants.
+    """
     if not changed:
         return Turn()
-    old = await shown.read(link, Product, changed)
-    wanted = {each.claim for each in changed.values() if each.claim is not None}
-    rivals = await states.claimants(link, PRODUCT, wanted | {row.sku for row in old.values()})
-    others = rivals.keys() - changed.keys()
-    if others:
-        old |= await shown.read(link, Product, others)
-    affected = {record_id: each.state for record_id, each in changed.items()} | rivals
+    affected = {record_id: each.state for record_id, each in changed.items()}
+    old = await shown.read(link, Product, changed, [])
+    due = {each.claim for each in changed.values() if each.claim is not None} | {row.sku for row in old.values()}
+    rows = _projected(mapping, affected)
+    settled: set[str] = set()
+    while due:
+        settled |= due
+        added = await _rivals(link, due, affected, old)
+        new = _projected(mapping, {each: affected[each] for each in added})
+        rows |= new
+        due = {row.sku for row in new.values() if isinstance(row, Product)} | {old[k].sku for k in added & old.keys()}
+        due -= settled
     by_sku: dict[str, list[Product]] = {}
-    for record_id, state in affected.items():
-        row = project.product(mapping.objects[PRODUCT], record_id, state)
+    for record_id, row in rows.items():
         if isinstance(row, Product):
             by_sku.setdefault(row.sku, []).append(row)
         else:
             verdicts.of[Key(PRODUCT, record_id)] = row
     return Turn(old, _winners(by_sku, verdicts))
+
+
+def _projected(mapping: FieldMapping, of: Mapping[str, State]) -> dict[str, Product | Hidden | None]:
+    return {record_id: project.product(mapping.objects[PRODUCT], record_id, state) for record_id, state in of.items()}
+
+
+async def _rivals(link: Link, due: set[str], affected: dict[str, State], old: dict[str, Product]) -> set[str]:
+    """Add the products that want or hold one of `due` to `affected`, and their rows to `old`; says which."""
+    wanting = await states.claimants(link, PRODUCT, due)
+    others = wanting.keys() - affected.keys()
+    unheld = due - {row.sku for row in old.values()}
+    found = await shown.read(link, Product, others, sorted(unheld)) if others or unheld else {}
+    holding = found.keys() - affected.keys() - others
+    kept = await states.read(link, [Key(PRODUCT, each) for each in sorted(holding)]) if holding else {}
+    # Where there is no record there is nothing to show.
+    affected |= {each: wanting[each] for each in others} | {
+        each: kept.get(Key(PRODUCT, each), GONE) for each in holding
+    }
+    old |= {each: row for each, row in found.items() if each not in old}
+    return set(others) | set(holding)
 
 
 def _winners(by_sku: Mapping[str, list[Product]], verdicts: Verdicts) -> dict[str, Product]:

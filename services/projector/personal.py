@@ -51,7 +51,7 @@ async def write_orders(
     known = await _all_states(link, changed, told)
     if not known:
         return
-    shown_statuses = {**told, **await _read_statuses(link, known.keys() - told.keys())}
+    shown_statuses = {**told, **await read_statuses(link, known.keys() - told.keys())}
     rows = {each: _row(mapping, each, known[each], shown_statuses) for each in known}
     new = {key: row for key, row in rows.items() if isinstance(row, Order)}
     for key, row in rows.items():
@@ -90,7 +90,7 @@ async def move_statuses(
     for event in said:
         each = statuses.of_event(event)
         new[event.order_id] = statuses.join(new[event.order_id], each) if event.order_id in new else each
-    stored = await _read_statuses(link, new.keys()) if new else {}
+    stored = await read_statuses(link, new.keys()) if new else {}
     joined = {key: _join(stored.get(key), each, repair=repair) for key, each in new.items()}
     moved = {key: each for key, each in joined.items() if repair or stored.get(key) != each}
     for (key,) in await _write_statuses(link, mapping, moved):
@@ -108,7 +108,7 @@ def _join(old: Statuses | None, new: Statuses, *, repair: bool) -> Statuses:
 _SEEN: msgspec.json.Decoder[dict[str, Last]] = msgspec.json.Decoder(dict[str, Last])
 
 
-async def _read_statuses(link: Link, orders: Any) -> dict[str, Statuses]:
+async def read_statuses(link: Link, orders: Any) -> dict[str, Statuses]:
     rows = await link.rows("statuses_read", sorted(orders))
     return {
         row["order_id"]: Statuses(

@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 
-from schemas.join import EMPTY, State, join, moves
+from schemas.join import ALIVE, EMPTY, State, join, moves
 from schemas.mapping import Mapping as FieldMapping
 from schemas.versions import Version
 from services.projector import project
 from services.projector.batch import Key
 from services.projector.link import Link
+
+GONE = State(payload={ALIVE: True})
+"""In place of the state of a record of which there is none."""
 
 
 @dataclass(frozen=True, slots=True)

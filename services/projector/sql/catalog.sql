@@ -1,7 +1,7 @@
--- name: products_read: shown products
+-- name: products_read: shown products, by their own ids or by their SKUs
 SELECT product_id, sku, name, item_class, offering_type, plan_tier, vpn_region, updated_at, raw_payload::text
 FROM sf_product_shadow
-WHERE product_id = ANY ($1::text[]);
+WHERE product_id = ANY ($1::text[]) OR sku = ANY ($2::text[]);
 
 -- name: products_tagged: what the cache tags of shown products are made of
 SELECT product_id, sku, item_class FROM sf_product_shadow WHERE product_id = ANY ($1::text[]);

@@ -188,7 +188,7 @@ class Bench:
         from services.projector import personal
 
         ids_known = [row[0] for row in await self.connection.fetch("SELECT order_id FROM sf_order_status")]
-        return await personal._read_statuses(self.link, ids_known)
+        return await personal.read_statuses(self.link, ids_known)
 
 
 @asynccontextmanager
