@@ -134,12 +134,11 @@ class Org:
     def _commit(self, tx: Transaction) -> None:
         changes, notices = tx.changes(), tx.notices()
         now = self.clock.now_ms()
-        if changes or notices:
+        if tx.written() or notices:
             commit = self.numbered(tx.caller, changes, notices)
             events = self._events(commit)
-            records = [(change.object, change.after) for change in changes]
             due = now + draw(self.random, self.oddities.late_reads_ms)
-            self._publish(events, records)
+            self._publish(events, tx.written())
             self._conceal(tx.unlock(), changes, due)
         else:
             self._conceal(tx.unlock(), (), now)
@@ -196,10 +195,11 @@ class Org:
 
     def write(self, events: list[StoredEvent], records: list[tuple[str, Record]], gone: Sequence[Key] = ()) -> None:
         """Write records past all rules, at once visible, with these events or none."""
+        now = self.clock.now_ms()
         for object_name, record in records:
-            self.database.put(object_name, str(record["Id"]), record)
-        for object_name, record_id in gone:
-            self.database.put(object_name, record_id, None)
+            self.database.overwrite((object_name, str(record["Id"])), record, now)
+        for key in gone:
+            self.database.overwrite(key, None, now)
         self._publish(events, records, gone)
 
     def _publish(self, events: list[StoredEvent], records: list[tuple[str, Record]], gone: Sequence[Key] = ()) -> None:
@@ -289,11 +289,16 @@ class Org:
 
 
 def open_org(
-    state_dir: Path, org_id: str, user_id: str, clock: Clock, behaviour: Behaviour
+    state_dir: Path,
+    org_id: str,
+    user_id: str,
+    clock: Clock,
+    behaviour: Behaviour,
+    objects: dict[str, SObject] = OBJECTS,
 ) -> tuple[Org, Journal, bool]:
     """The org kept under a state directory, its journal, and whether it has been there before.  Raises JournalError."""
     journal = Journal(state_dir)
-    org = Org(org_id, user_id, clock, journal, behaviour)
+    org = Org(org_id, user_id, clock, journal, behaviour, objects)
     try:
         return org, journal, org.load()
     except JournalError:

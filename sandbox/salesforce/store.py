@@ -93,6 +93,10 @@ class Hidden:
         self.pending: list[tuple[int, Record | None]] = []
         self.open = False  # written by a transaction that has not committed
 
+    def follow(self, at_ms: int, after: Record | None) -> None:
+        """Nobody sees a later commit of a record before an earlier one."""
+        self.pending.append((max([at_ms, *(due for due, _ in self.pending[-1:])]), after))
+
     def settle(self, now_ms: int) -> bool:
         """Whether all has been shown by now."""
         while self.pending and self.pending[0][0] <= now_ms:
@@ -130,8 +134,13 @@ class Store:
         """A hidden record's writes are committed; readers see `after` from then on."""
         held = self.hidden[key[0]][key[1]]
         held.open = False
-        # Nobody sees a later commit of a record before an earlier one.
-        held.pending.append((max([at_ms, *(due for due, _ in held.pending[-1:])]), after))
+        held.follow(at_ms, after)
+
+    def overwrite(self, key: Key, record: Record | None, now_ms: int) -> None:
+        """Store a record past all transactions; readers see it as soon as they see what came before it."""
+        self.put(*key, record)
+        if (held := self.hidden[key[0]].get(key[1])) is not None:
+            held.follow(now_ms, record)
 
     def unhide(self, key: Key) -> None:
         """A hidden record's writes were undone."""

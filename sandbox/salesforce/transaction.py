@@ -207,6 +207,11 @@ class Transaction:
     def notices(self) -> list[Notice]:
         return [notice for _, notice in self._notices]
 
+    def written(self) -> list[tuple[str, Record]]:
+        """Every record it has written, as it is now; also one made and deleted here, of which no event tells."""
+        found = ((name, self.store.get(name, record_id)) for name, record_id in self._first)
+        return [(name, record) for name, record in found if record is not None]
+
     def changes(self) -> list[Change]:
         """The net change of each record, in the order of first touch; a record made and deleted here is none."""
         found = (self._change(name, record_id, before) for (name, record_id), (_, before) in self._first.items())

@@ -38,35 +38,39 @@ class History:
         self._records: dict[str, _Known] = {}
         self._open: list[str] = []
         self._count = 0
+        self._next: list[Step] = []
 
     def steps(self) -> Iterator[Step]:
         yield Step(BEHAVE, self._profile.behaviour)
         yield self._transaction([self._create("Product2"), self._create("Account")])
         half = self._profile.steps * 2 // 3
         for number in range(self._profile.steps):
-            yield from self._some(self._profile.early if number < half else self._profile.late)
+            self.late = number >= half
+            yield from self._some(self._profile.late if self.late else self._profile.early)
             yield self._wait()
         for name in tuple(self._open):
             yield self._end(name, "commit")
 
-    def halfway(self) -> int:
-        """The index of the step from which only late ingredients occur."""
-        return 2 + 2 * (self._profile.steps * 2 // 3)
+    late = False
+    """Whether only late ingredients occur from here on."""
 
     def _wait(self) -> Step:
         rng = self._rng
-        most = self._profile.still
-        return Step(
-            WAIT, {"ms": min(most, rng.choice((0, 1, rng.randint(1, 999), 1_000, rng.randint(1, 20_000), most)))}
-        )
+        ms = rng.choice((0, 1, rng.randint(1, 999), 1_000, rng.randint(1, 20_000), self._profile.still))
+        return Step(WAIT, {"ms": min(ms, self._profile.still)})
 
     def _some(self, allowed: frozenset[str]) -> Iterator[Step]:
         """One thing that happens; plain changes are half of all."""
-        choices: list[Callable[[], Step | None]] = [self._plain] * 8 + [self._several, self._twice]
-        choices += [make for name, make in self._ingredients().items() if name in allowed]
+        choices: list[Callable[[], Step | None]] = [self._plain] * 8 + [self._several, self._there_and_back]
+        choices += [make for name, make in self._ingredients().items() if name in allowed and self._due(name)]
         choices += [self._long] * 2 if "long" in allowed else []
-        step = self._rng.choice(choices)()
-        yield step or self._plain()
+        yield self._rng.choice(choices)() or self._plain()
+        yield from self._next
+        self._next.clear()
+
+    def _due(self, name: str) -> bool:
+        """Lost logs are rarer than the rest: after each the ingestor begins anew."""
+        return name not in ("forget", "migrate") or self._rng.random() < 0.3
 
     def _ingredients(self) -> dict[str, Callable[[], Step | None]]:
         rng = self._rng
@@ -110,21 +114,21 @@ class History:
         fields = changed(self._rng, object_name, self._count)
         return self._transaction([_update(known, fields) for known in found])
 
-    def _twice(self) -> Step | None:
-        """One record is changed, deleted and taken back in one second; not in one transaction."""
+    def _there_and_back(self) -> Step | None:
+        """One record is deleted and taken back in one second, by two transactions."""
         found = self._pick(self._rng.choice(("Product2", "Account")), most=1, childless=True)
         if not found:
             return None
-        return self._transaction([self._delete(found[0])])
+        deleted = self._transaction([self._delete(found[0])])
+        self._next.append(self._transaction([_undelete(found[0])]))
+        return deleted
 
     def _operation(self, by: str | None = None) -> dict[str, Any]:
         rng = self._rng
         self._count += 1
         kind = rng.choice(("create", "update", "update", "update", "update", "delete", "undelete"))
         if kind == "undelete" and (dead := self._pick("", most=1, state="deleted", by=by)):
-            if dead[0].object != "PricebookEntry":
-                dead[0].state = "alive"
-                return {"op": "undelete", "object": dead[0].object, "id": dead[0].name}
+            return _undelete(dead[0])
         if kind == "delete" and (found := self._pick("", most=1, childless=True, by=by)):
             return self._delete(found[0])
         if kind == "create" and (made := self._dependent() if rng.random() < 0.6 else None) is not None:
@@ -134,7 +138,7 @@ class History:
         return self._create(rng.choice(("Product2", "Account")))
 
     def _delete(self, known: _Known) -> dict[str, Any]:
-        known.state = "deleted"
+        known.state = "gone" if known.object == "PricebookEntry" else "deleted"  # a price cannot be taken back
         return {"op": "delete", "object": known.object, "id": known.name}
 
     def _create(self, object_name: str, parent: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -229,3 +233,8 @@ class History:
 
 def _update(known: _Known, fields: dict[str, Any]) -> dict[str, Any]:
     return {"op": "update", "object": known.object, "id": known.name, "fields": fields}
+
+
+def _undelete(known: _Known) -> dict[str, Any]:
+    known.state = "alive"
+    return {"op": "undelete", "object": known.object, "id": known.name}

@@ -81,11 +81,13 @@ class Subscription:
         self._wake.set()
 
     async def _deliver(self, topic: Topic, position: int) -> None:
-        repeating = False
+        repeating, cuts = False, topic.cuts
         while True:
             self._wake.clear()
             if not self._instance.switch.on:
                 raise unavailable()
+            if topic.cuts != cuts:  # what lay ahead may be gone: only a new start can tell
+                raise of_code("service.unavailable")
             if self._fault is not None:
                 raise self._fault
             if await self._troubled.ended():

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from sandbox.salesforce.clock import Clock
 from sandbox.salesforce.journal import Journal
+from sandbox.salesforce.objects import OBJECTS
 from sandbox.salesforce.org import Behaviour, Org, open_org
+from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.seed.plant import Planter
 
 ORG_ID, USER_ID = "00DIU0000000001YAA", "005IU0000000001YAA"
@@ -23,11 +25,14 @@ class StillClock(Clock):
 
 
 def open_planted(
-    state_dir: Path, clock: Clock | None = None, behaviour: Behaviour | None = None
+    state_dir: Path,
+    clock: Clock | None = None,
+    behaviour: Behaviour | None = None,
+    objects: dict[str, SObject] = OBJECTS,
 ) -> tuple[Org, Journal]:
     """The org under the directory, planted when it is new."""
     state_dir.mkdir(exist_ok=True)
-    org, journal, known = open_org(state_dir, ORG_ID, USER_ID, clock or StillClock(), behaviour or Behaviour())
+    org, journal, known = open_org(state_dir, ORG_ID, USER_ID, clock or StillClock(), behaviour or Behaviour(), objects)
     if not known:
         Planter(org).plant(products=0, accounts=0, seed=1)
     org.compact()
