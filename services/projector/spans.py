@@ -1,16 +1,18 @@
 """The coverage ledger of a partition: a join of its watermarks, in any order and any number of times. Pure.
 
 Its times are commit times as the org reports them. Those may have whole seconds, and lie before the commit: what a
-read proves ends before the second in which its r0 - M lies, just as the version that it writes does.
+read proves ends before the second in which its r0 - M lies (`versions.proven_until`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from schemas.events import Basis, Watermark
+
+_MOMENT = timedelta(milliseconds=1)
 
 
 class Key(NamedTuple):
@@ -75,8 +77,9 @@ def fold(marks: Iterable[tuple[int, Watermark]]) -> dict[Key, Span]:
 
 
 def until_of(mark: Watermark) -> datetime | None:
+    """Of a read the first moment that it does not prove, in whole seconds; of a stream its last."""
     until = mark.covered_until
-    return until if until is None or mark.basis == "stream" else until.replace(microsecond=0)
+    return until if until is None or mark.basis == "stream" else (until + _MOMENT).replace(microsecond=0)
 
 
 def key_of(partition: int, mark: Watermark) -> Key | None:

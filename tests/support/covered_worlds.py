@@ -184,7 +184,7 @@ class _Jobs:
             basis=kind,
             origin="backfill" if kind == "full" else "delta",
             covered_from=versions.moment(since) if since else None,
-            covered_until=versions.moment(r0 if self._faults.until_start else r0 - MARGIN),
+            covered_until=versions.moment(r0 if self._faults.until_start else versions.proven_until(r0, MARGIN)),
             job_id=job_id,
             phase="end",
         )

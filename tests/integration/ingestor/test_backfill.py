@@ -67,12 +67,13 @@ async def test_every_object_is_read_whole(log: Log, environ: dict[str, str], sim
         end = ended(marks)[0]
         assert end.counted == len(records)
         assert end.covered_until is not None
-        assert {change.version for change in changes} == {versions.read_version(_r0(end))}
+        assert {versions.at_ms(change.version) - 1 for change in changes} == {versions.millis(end.covered_until)}
 
 
-def _r0(end: Watermark) -> int:
+def _latest_r0(end: Watermark) -> int:
+    """What is proven has whole seconds: the read began within one."""
     assert end.covered_until is not None
-    return versions.millis(end.covered_until) + versions.DEFAULT_MARGIN_MS
+    return versions.millis(end.covered_until) + versions.DEFAULT_MARGIN_MS + 1000
 
 
 async def test_first_start_of_a_stream_is_closed_by_a_backfill_after_it(
@@ -89,7 +90,7 @@ async def test_first_start_of_a_stream_is_closed_by_a_backfill_after_it(
     ends = ended(await log.watermarks("Product2"))
     assert [tuple(mark.closes) for mark in ends] == [(hole_id,)] * 4
     assert opened[0].hole_to is not None
-    assert versions.millis(opened[0].hole_to) <= _r0(ends[0])
+    assert versions.millis(opened[0].hole_to) <= _latest_r0(ends[0])
 
 
 async def test_backfill_before_the_stream_closes_nothing(log: Log, environ: dict[str, str]) -> None:

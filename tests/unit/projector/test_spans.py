@@ -72,6 +72,13 @@ def test_stream_that_begins_anew_is_another_span() -> None:
     assert len(spans.fold([stream(0, 5, "0b"), stream(7, 9, "0c")])) == 2
 
 
+def test_a_read_that_ends_with_a_second_proves_all_of_it() -> None:
+    until = versions.moment(versions.proven_until(1_700_000_036_500, 30_000))
+    mark = Watermark(object="Product2", basis="full", origin="backfill", covered_until=until)
+
+    assert [made.last.until for made in spans.fold([(0, mark)]).values()] == [at(6)]
+
+
 def test_what_a_read_proves_ends_before_the_second_in_which_its_bound_lies() -> None:
     """Commit times may have whole seconds, and lie before the commit."""
     until = at(5).replace(microsecond=700_000)
