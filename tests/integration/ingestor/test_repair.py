@@ -203,7 +203,12 @@ async def test_order_whose_status_event_was_lost_is_observed(world: World) -> No
 
 
 @pytest.mark.parametrize(
-    ("hole_id", "basis"), [("overflow:0a", "full"), ("replay:0b", "delta"), ("undecodable:0c", "delta")]
+    ("hole_id", "basis"),
+    [
+        ("overflow:0a", "full"),
+        ("replay:0b", "delta"),
+        pytest.param("undecodable:0c", "delta", marks=pytest.mark.long),
+    ],
 )
 async def test_hole_is_closed_by_the_job_that_can(world: World, hole_id: str, basis: str) -> None:
     until = SYSTEM.now() - timedelta(seconds=10)
