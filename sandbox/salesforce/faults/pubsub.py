@@ -48,6 +48,8 @@ class Error(Fault, frozen=True, tag="pubsub.error"):
 class Cut(Fault, frozen=True, tag="pubsub.cut"):
     """A running stream breaks below gRPC, with no trailers.
 
+    What a client has received and not read by then, its library may throw away, as it does with the real one.
+
     how: "rst_stream" resets the stream with `http2_code`, "connection" resets the TCP connection under it,
          "black_hole" leaves the connection open and moves no byte on it any more, not even for a ping
     after: once the stream has delivered so many events
