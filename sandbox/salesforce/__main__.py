@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         "--products",
         type=int,
         default=0,
-        help="how many products a new org has, up to 20000 (at least the written catalog)",
+        help="how many products a new org has, up to 1000000 (at least the written catalog)",
     )
     add("--accounts", type=int, default=0, help="how many accounts a new org has (at least the demo accounts)")
     add("--seed", type=int, default=1, help="what the generated products of a new org are drawn from")
@@ -55,8 +55,8 @@ def parse(argv: Sequence[str]) -> Options:
     """The command line as options; ends the process with 2 when it cannot be."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if not 0 <= args.products <= 20_000:
-        parser.error("--products must be between 0 and 20000")
+    if not 0 <= args.products <= 1_000_000:
+        parser.error("--products must be between 0 and 1000000")
     logging.basicConfig(
         level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )

@@ -5,10 +5,13 @@ _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _INSTANCE = "IU0"  # the part of an id that names the instance it was made on
 
 
+_UPPER = str.maketrans({letter: str(int(letter.isupper())) for letter in _DIGITS})
+
+
 def suffix(id15: str) -> str:
-    """Three characters, each telling which letters of five are upper case."""
-    chunks = (id15[i : i + 5] for i in (0, 5, 10))
-    return "".join(_CHECK[sum(c.isupper() << bit for bit, c in enumerate(chunk))] for chunk in chunks)
+    """Three characters, each telling which letters of five are upper case, the first one in the lowest bit."""
+    bits = id15.translate(_UPPER)[::-1]
+    return _CHECK[int(bits[10:], 2)] + _CHECK[int(bits[5:10], 2)] + _CHECK[int(bits[:5], 2)]
 
 
 def make(prefix: str, number: int) -> str:

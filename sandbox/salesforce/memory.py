@@ -1,11 +1,13 @@
 """What an org remembers: each line of its journal taken back in, and its whole state as lines."""
 
+import sys
 from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from sandbox.salesforce import journal as lines
 from sandbox.salesforce.eventbus import StoredEvent
+from sandbox.salesforce.schema import Record
 
 if TYPE_CHECKING:
     from sandbox.salesforce.org import Org
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 def restore(org: "Org", line: lines.Line) -> None:
     match line:
         case lines.SavedRecord():
-            org.database.put(line.object, str(line.record["Id"]), line.record)
+            org.database.put(line.object, str(line.record["Id"]), _compact(org, line.object, line.record))
         case lines.SavedCommit():
             _restore_commit(org, line)
         case lines.SavedEvent():
@@ -25,6 +27,18 @@ def restore(org: "Org", line: lines.Line) -> None:
             _restore_numbers(org, line)
         case lines.SavedOddities() | lines.SavedField() | lines.SavedCut():
             _restore_oddity(org, line)
+
+
+def _compact(org: "Org", object_name: str, record: Record) -> Record:
+    """The same record sharing what many records have: who wrote it, picklist values, stamps that are equal."""
+    by_name = org.objects[object_name].by_name
+    for name, value in record.items():
+        if isinstance(value, str) and by_name[name].type in ("picklist", "reference"):
+            record[name] = sys.intern(value)
+    for name in ("LastModifiedDate", "SystemModstamp"):
+        if record.get(name) == record.get("CreatedDate"):
+            record[name] = record["CreatedDate"]
+    return record
 
 
 def _restore_commit(org: "Org", line: lines.SavedCommit) -> None:

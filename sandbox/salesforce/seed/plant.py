@@ -14,6 +14,8 @@ from sandbox.salesforce.seed.generated import generated_plans
 from sandbox.salesforce.transaction import Transaction
 
 PORTAL_BOOK = "Umbra Portal"
+MOST_PRICED = 50_000
+"""Products beyond these have no prices yet: four for each would be four fifths of a large org's memory."""
 _DAY_MS = 86_400_000
 
 
@@ -22,6 +24,9 @@ class Planter:
 
     def __init__(self, org: Org) -> None:
         self.org = org
+        self._defaults: dict[str, Record] = {
+            obj.name: {f.name: f.default for f in obj.fields if f.default is not None} for obj in org.objects.values()
+        }
         now = org.clock.now_ms()
         self.now_ms = now - now % 1000
 
@@ -31,7 +36,8 @@ class Planter:
         standard, portal = self._books()
         written = list(plans())
         for index, plan in enumerate(chain(written, generated_plans(max(0, products - len(written)), seed))):
-            self._product(plan, standard, portal, self.now_ms - 90 * _DAY_MS + index * 1000)
+            stamp = self.now_ms - 90 * _DAY_MS + index * 1000 % (60 * _DAY_MS)
+            self._product(plan, standard, portal, stamp, priced=index < MOST_PRICED)
         made = [self._account(i) for i in range(max(accounts, len(DEMO_ACCOUNTS)))]
         entries = self._portal_entries(portal)
         for order, age in zip(DEMO_ORDERS, order_dates(len(DEMO_ORDERS)), strict=True):
@@ -48,8 +54,7 @@ class Planter:
 
     def _raw(self, obj: SObject, stamp_ms: int, record_id: str = "", **fields: Value) -> str:
         """A record without the checks of a transaction, which would make a large catalog slow to plant."""
-        record: Record = {f.name: f.default for f in obj.fields if f.default is not None}
-        record.update((name, value) for name, value in fields.items() if value is not None)
+        record: Record = {**self._defaults[obj.name], **fields}
         record_id = record_id or self.org.counters.next_id(obj.prefix)
         record.update(
             Id=record_id,
@@ -59,7 +64,8 @@ class Planter:
             CreatedById=self.org.user_id,
             LastModifiedById=self.org.user_id,
         )
-        self.org.database.put(obj.name, record_id, record)
+        kept = {name: value for name, value in record.items() if value is not None}
+        self.org.database.put(obj.name, record_id, kept)
         return record_id
 
     def _people(self) -> None:
@@ -88,7 +94,7 @@ class Planter:
         standard = self._raw(PRICEBOOK, long_ago, Name="Standard Price Book", IsActive=True, IsStandard=True)
         return standard, self._raw(PRICEBOOK, long_ago, Name=PORTAL_BOOK, IsActive=True)
 
-    def _product(self, plan: Plan, standard: str, portal: str, stamp_ms: int) -> None:
+    def _product(self, plan: Plan, standard: str, portal: str, stamp_ms: int, *, priced: bool) -> None:
         product = self._raw(
             PRODUCT,
             stamp_ms,
@@ -104,7 +110,7 @@ class Planter:
             VPN_Region__c=plan.region,
             Name_JA__c=plan.name_ja,
         )
-        for currency in CURRENCIES:
+        for currency in CURRENCIES if priced else ():
             for book, in_portal in ((standard, False), (portal, True)):
                 self._raw(
                     PRICEBOOK_ENTRY,
