@@ -135,6 +135,7 @@ async def test_transaction_that_was_open_during_a_delta_is_found_by_the_next(
     assert names == {second.job_id: "Late"}
 
 
+@pytest.mark.long
 async def test_object_never_read_in_full_is_refused(log: Log, environ: dict[str, str]) -> None:
     code, said = await command(environ, "--object", "Product2", "--execute")
     planned, plan = await command(environ, "--object", "Product2")
@@ -227,6 +228,7 @@ async def test_killed_delta_is_done_by_the_next_one(log: Log, environ: dict[str,
     } == {"New"}
 
 
+@pytest.mark.long
 async def test_two_deltas_at_once_end_as_one(log: Log, means: Means) -> None:
     await backfill.run(means, ACCOUNT, unwatched)
 

@@ -110,6 +110,7 @@ async def test_refused_by_the_budget_it_is_put_off_and_done_later_by_another_own
     assert {mark.basis for mark in await log.watermarks("Product2") if mark.phase == "end"} == {"full", "delta"}
 
 
+@pytest.mark.long
 async def test_full_read_comes_after_its_days(
     log: Log, read: Means, clock: SetClock, counts: JobMetrics, registry: CollectorRegistry
 ) -> None:
