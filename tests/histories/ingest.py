@@ -137,6 +137,7 @@ class Ingest:
             topic_name = f"/data/{object_name}ChangeEvent"
             now = versions.moment(self.now_ms())
             self._open(topic_name, openings.first_start(topic_name, self.now_ms(), now))
+            self.consume(topic_name, 1)  # until it has a position, a log that is cut would not be noticed
 
     def _open(self, topic: str, opening: openings.Opening) -> None:
         first = events.decode_change(opening.records[0].message.value)

@@ -64,7 +64,7 @@ class Planter:
             CreatedById=self.org.user_id,
             LastModifiedById=self.org.user_id,
         )
-        kept = {name: value for name, value in record.items() if value is not None}
+        kept: Record = {name: value for name, value in record.items() if value is not None}
         self.org.database.put(obj.name, record_id, kept)
         return record_id
 
