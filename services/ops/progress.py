@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -56,3 +58,40 @@ def _where(process: ProcessState) -> str:
 def _stop(directory: Path) -> str:
     usual = directory.absolute() == (Path.cwd() / ".umbra").absolute()
     return "`umbra down`" if usual else f"`umbra down --state-dir {directory}`"
+
+
+class Meter:
+    """How far a run over the log is, with its rate and the time left, on one line of a terminal."""
+
+    def __init__(self, what: str, *, shown: bool) -> None:
+        self._what = what
+        self._shown = shown and sys.stderr.isatty()
+        self._began = time.monotonic()
+        self._next = 0.0
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+
+    def show(self, done: int, left: int) -> None:
+        now = time.monotonic()
+        if self._shown and now >= self._next:
+            self._next = now + 0.5
+            sys.stderr.write("\r\x1b[K" + meter_line(self._what, done, left, now - self._began))
+            sys.stderr.flush()
+
+
+def meter_line(what: str, done: int, left: int, elapsed: float) -> str:
+    """`left` is at most so many: offsets count transaction markers too."""
+    share = 100 * done // max(1, done + left)
+    rate = done / max(elapsed, 0.001)
+    due = "" if done == 0 else f", {_span(left / max(rate, 0.001))} left"
+    return f"{what}  {share:>3} %  {done:,} events, {rate:,.0f} a second{due}"
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from schemas import mapping, topics
-from schemas.events import Message
+from schemas import mapping
 from services.kernel import kafka, metrics, postgres, valkey
 from services.kernel.clock import SYSTEM
-from services.kernel.errors import Fatal, Retryable
+from services.kernel.errors import Fatal
 from services.kernel.health import Gate, Health, admin_server
 from services.kernel.lifecycle import BAD_SETTINGS
 from services.kernel.retry import Backoff
-from services.kernel.settings import KafkaSettings
 from services.kernel.tagcache import TagCache
+from services.projector import dead_letters
 from services.projector.coverage_watch import CoverageWatch
-from services.projector.dead_letters import DeadLetters, Send
+from services.projector.dead_letters import DeadLetters
 from services.projector.engine import driver
 from services.projector.engine.desk import Desk
 from services.projector.engine.ledger import Ledger
@@ -52,7 +50,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, work_class: type[Work]
         pool = await stack.enter_async_context(postgres.pool(settings.postgres, least=1, most=4))
         client = valkey.client(settings.valkey)
         stack.push_async_callback(client.aclose)
-        send = await stack.enter_async_context(_letters(settings.kafka))
+        send = await stack.enter_async_context(dead_letters.to_topic(settings.kafka))
         counted, ledger = Metrics(registry), Ledger()
         teller = Teller(pool, TagCache(client), ledger, counted)
         letters = DeadLetters(send, limit=settings.projector_dead_letter_limit, clock=SYSTEM)
@@ -112,24 +110,6 @@ def _tuning(settings: Settings) -> driver.Tuning:
         session_timeout=settings.projector_session_seconds,
         poll_records=2 * settings.projector_batch_records,
     )
-
-
-@asynccontextmanager
-async def _letters(settings: KafkaSettings) -> AsyncIterator[Send]:
-    producer = kafka.producer(settings)
-    await producer.start()
-
-    async def send(message: Message) -> None:
-        name, headers = topics.DEAD_LETTER.name, message.headers
-        try:
-            await producer.send_and_wait(name, message.value, key=message.key, headers=headers)
-        except KafkaError as error:
-            raise Retryable("the dead letters do not take a record") from error
-
-    try:
-        yield send
-    finally:
-        await producer.stop()
 
 
 async def _all_there(settings: Settings, stop: asyncio.Event) -> bool:

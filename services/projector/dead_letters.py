@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
-from schemas import events
+from aiokafka.errors import KafkaError
+
+from schemas import events, topics
 from schemas.events import DeadLetter, Message
+from services.kernel import kafka
 from services.kernel.clock import Clock
-from services.kernel.errors import Fatal
+from services.kernel.errors import Fatal, Retryable
+from services.kernel.settings import KafkaSettings
 from services.projector.batch import Decoded
 from services.projector.link import Link
 
@@ -73,3 +78,22 @@ class DeadLetters:
 def _where(rejected: Decoded) -> str:
     record = rejected.record
     return f"{record.place.topic}/{record.place.partition} at {record.offset}"
+
+
+@asynccontextmanager
+async def to_topic(settings: KafkaSettings) -> AsyncIterator[Send]:
+    """Writes to the dead-letter topic; Retryable while it takes nothing."""
+    producer = kafka.producer(settings)
+    await producer.start()
+
+    async def send(message: Message) -> None:
+        name, headers = topics.DEAD_LETTER.name, message.headers
+        try:
+            await producer.send_and_wait(name, message.value, key=message.key, headers=headers)
+        except KafkaError as error:
+            raise Retryable("the dead letters do not take a record") from error
+
+    try:
+        yield send
+    finally:
+        await producer.stop()

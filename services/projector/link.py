@@ -14,7 +14,7 @@ import asyncpg
 from services.kernel import postgres
 
 _SQL = Path(__file__).parent / "sql"
-_APPLY = ("state.sql", "catalog.sql", "personal.sql", "offsets.sql", "coverage.sql")
+APPLY = ("state.sql", "catalog.sql", "personal.sql", "offsets.sql", "coverage.sql")
 
 
 @cache
@@ -42,13 +42,17 @@ class Link:
 
 async def prepare(connection: asyncpg.Connection, *files: str) -> Link:
     """Prepare the statements of `files`, by default all that applying a batch takes."""
-    named = statements(*(files or _APPLY))
+    named = statements(*(files or APPLY))
     return Link(connection, {name: await connection.prepare(sql) for name, sql in named.items()})
 
 
-async def connect(dsn: str, *files: str, command_timeout: float = 30.0) -> Link:
-    """Open a connection. A server that is away raises at once."""
-    connection = await asyncpg.connect(dsn, timeout=5, command_timeout=command_timeout)
+async def connect(dsn: str, *files: str, command_timeout: float = 30.0, schema: str | None = None) -> Link:
+    """Open a connection. A server that is away raises at once.
+
+    schema: where tables are looked for, and nowhere else
+    """
+    server: dict[str, str] = {} if schema is None else {"search_path": schema}
+    connection = await asyncpg.connect(dsn, timeout=5, command_timeout=command_timeout, server_settings=server)
     try:
         return await prepare(connection, *files)
     except BaseException:

@@ -60,14 +60,14 @@ async def check(
     if refused:
         raise guard.refuse(refused)
     remembered = {each.place: each for each in stored if guard.remembers(each, extents[each.place])}
-    seen = await _last_records(settings, remembered)
+    seen = await last_records(settings, remembered)
     differences = [guard.difference(remembered[place], record) for place, record in seen.items()]
     differing = [reason for reason in differences if reason is not None]
     if differing:
         raise guard.refuse(differing)
 
 
-async def _last_records(settings: KafkaSettings, stored: Mapping[Place, Stored]) -> dict[Place, Seen]:
+async def last_records(settings: KafkaSettings, stored: Mapping[Place, Stored]) -> dict[Place, Seen]:
     """The record at each partition's last applied offset, read apart from the group."""
     if not stored:
         return {}
