@@ -160,7 +160,7 @@ def _probe(world: Corner) -> None:
     rng, ingest = world.rng, world.ingest
     newest = _newest_event_ms(world)
     measured = newest + TIGHT_MS + rng.choice((-1, 0, 1, 400, 998, 999, 1_000, 1_500))
-    error = rng.choice((-CLOCK_MS, 0, CLOCK_MS, CLOCK_MS))
+    error = rng.choice((-CLOCK_MS, 0, CLOCK_MS - 1, CLOCK_MS - 1))
     ingest.wait(measured - error - ingest.now_ms())
     ingest.read_by_id("Product2", [key[1] for key in ingest.truth.keys("Product2")], ingest.now_ms() + error)
 

@@ -35,6 +35,8 @@ from tests.histories.truth import EMPTY, Key, Truth
 
 CLOCK_MS = 1_000
 """How wrong our idea of the org's clock may be."""
+_ROOM_MS = 10
+"""Less than that, so that a read may take the next free number: no two share one."""
 LATE_MS = versions.LATE_VISIBILITY_MS
 T = TypeVar("T")
 _SCHEMAS: dict[str, avro.EventSchema] = {}
@@ -102,6 +104,7 @@ class Ingest:
     """When the first full read of each object was done."""
     faults: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    _starts: set[int] = field(default_factory=set)
     claims_by_stamp: bool = True
     """Whether what stamps tell is all there is: nothing derived, nothing deleted for good since the last full read."""
 
@@ -112,7 +115,15 @@ class Ingest:
 
     def measured_ms(self) -> int:
         """When a read begins, by our idea of the org's clock."""
-        return self.now_ms() + self.rng.choice((-CLOCK_MS, 0, CLOCK_MS, self.rng.randint(-CLOCK_MS, CLOCK_MS)))
+        most = CLOCK_MS - _ROOM_MS
+        return self.now_ms() + self.rng.choice((-CLOCK_MS, 0, most, self.rng.randint(-CLOCK_MS, most)))
+
+    def _own(self, r0_ms: int) -> int:
+        """The start of a read, its own: two reads of one record with one version would be two values of it."""
+        while r0_ms in self._starts:
+            r0_ms += 1
+        self._starts.add(r0_ms)
+        return r0_ms
 
     def wait(self, ms: int) -> None:
         self.played.clock.advance(max(0, ms))
@@ -206,7 +217,7 @@ class Ingest:
 
     def read_by_id(self, object_name: str, ids: Iterable[str], r0_ms: int) -> None:
         """What is not alive is absent."""
-        org = self.played.org
+        org, r0_ms = self.played.org, self._own(r0_ms)
         found = {i: org.store.live(object_name, i) for i in ids}
         records = {i: as_rest(org, object_name, record) for i, record in found.items() if record is not None}
         missing = [i for i in found if i not in records]
@@ -231,7 +242,7 @@ class Ingest:
 
     def full(self, object_name: str, since: int | None = None, next_ms: int = 0) -> Job:
         rows = self._rows(object_name, since)
-        return Job(object=object_name, r0_ms=self.measured_ms(), early=rows, since=since, next_ms=next_ms)
+        return Job(object=object_name, r0_ms=self._own(self.measured_ms()), early=rows, since=since, next_ms=next_ms)
 
     def _rows(self, object_name: str, since: int | None) -> dict[str, dict[str, Any]]:
         org = self.played.org
@@ -253,7 +264,7 @@ class Ingest:
         self.wait(asked.read_from_ms - self.now_ms())
         self.wait(asked.read_from_ms - (r0 := self.measured_ms()))
         rows = self._rows(object_name, asked.since)
-        r0 = max(r0, asked.read_from_ms)
+        r0 = self._own(max(r0, asked.read_from_ms))
         return Job(object=object_name, r0_ms=r0, early=rows, since=asked.since, next_ms=asked.next_ms)
 
     def finish(self, job: Job) -> None:
