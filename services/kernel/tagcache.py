@@ -10,7 +10,7 @@ a cluster, and an entry's tags are of one family. A call that tells several fami
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,22 @@ class TagCache:
         """Give a lease back without a fill, so that others need not wait for its end."""
         if miss.token is not None:
             await self._release(keys=[_lease(miss.key, _slot(miss.tags))], args=[miss.token])
+
+    async def peek(self, key: str, tags: Sequence[str]) -> Hit | None:
+        """What `read` would hit, for who only looks: no nonce is made and no lease taken."""
+        entry, _, *named = _keys(key, tags)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.mget(named)
+        pipeline.hmget(entry, "n", "d")
+        stored, (nonces, data) = await pipeline.execute()
+        joined = None if None in stored else b",".join(each.partition(b":")[0] for each in stored)
+        return Hit(data, nonces) if data is not None and nonces == joined else None
+
+    async def keys(self, family: str) -> AsyncIterator[str]:
+        """The keys of all that is kept of a family, void or not; one may come twice."""
+        prefix = f"e:{{{family}}}:"
+        async for found in self._redis.scan_iter(match=f"{prefix}*", count=1000):
+            yield found.decode().removeprefix(prefix)
 
     async def invalidate(self, tags: Iterable[str], lsn: str) -> None:
         """Void every entry under any of these tags and tell the processes. Repeats are harmless.

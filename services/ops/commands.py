@@ -41,6 +41,7 @@ COMMANDS = (
     Command("replay", "apply records of the log once more, beside the workers"),
     Command("coverage", "of which times each object is observed or proven, by what, and what not"),
     Command("prove", "one record in Umbra beside the org, field by field, for one call"),
+    Command("cache", "void cached answers by their tags; compare them with the rows"),
     Command("reproject", "make shadow rows anew from the state after a changed mapping"),
     Command("doctor", "check the org and the servers, and say what to change"),
 )

@@ -11,3 +11,11 @@ SELECT p.sku FROM sf_pricebook_shadow e JOIN sf_product_shadow p USING (product_
 
 -- name: untold: age in seconds of the oldest change of some tags that the caches were not told of
 SELECT extract(epoch FROM now() - min(created_at))::float8 FROM cache_outbox WHERE tags && $1::text[]
+
+-- name: classes: in which lists a SKU may stand: its own class's, or any where it has no row
+SELECT item_class FROM sf_product_shadow WHERE sku = $1
+UNION
+SELECT DISTINCT item_class FROM sf_product_shadow WHERE NOT EXISTS (SELECT FROM sf_product_shadow WHERE sku = $1)
+
+-- name: orders: one account's orders
+SELECT order_id FROM sf_order_shadow WHERE account_id = $1
