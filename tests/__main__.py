@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 LEVELS = {
-    "unit": ["tests/unit", "-m", "not long"],
+    "unit": ["tests/unit", "tests/histories", "-m", "not long"],
     "contract": ["tests/contract", "-m", "not long"],
     "integration": ["tests/integration", "-m", "not long"],
     "e2e": ["tests/e2e", "tests/chaos", "-m", "not long"],
