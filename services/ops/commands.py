@@ -39,6 +39,7 @@ COMMANDS = (
     Command("delta", "read what was changed or deleted since the last proof"),
     Command("verify", "compare the org with the shadow, and repair what differs"),
     Command("replay", "apply records of the log once more, beside the workers"),
+    Command("rebuild", "fill a second generation of tables from the log, compare, swap; and back"),
     Command("coverage", "of which times each object is observed or proven, by what, and what not"),
     Command("prove", "one record in Umbra beside the org, field by field, for one call"),
     Command("cache", "void cached answers by their tags; compare them with the rows"),
