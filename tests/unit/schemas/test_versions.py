@@ -64,3 +64,12 @@ def test_milliseconds_and_moments_are_exact(moment: datetime) -> None:
     truncated = moment - timedelta(microseconds=moment.microsecond % 1000)
 
     assert versions.moment(versions.millis(moment)) == truncated
+
+
+def test_a_read_proves_up_to_its_second_because_an_event_of_that_second_is_above_it() -> None:
+    began, margin = 1_790_000_018_472, 5_000
+    delivered = versions.event_version(1_790_000_013_000, 1, 1)
+    lost_ms = 1_790_000_013_002  # a later commit of the same second: in the read, and its event never came
+
+    assert versions.read_version(began, margin) < delivered
+    assert versions.proven_until(began, margin) < 1_790_000_013_000 <= lost_ms < began - margin
