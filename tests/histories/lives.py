@@ -95,8 +95,8 @@ def live(seed: int, follow: type[Ingest] = Ingest) -> Life:
 
 def _go_on(history: History, follower: Follower, profile: Profile) -> None:
     ingest, rng = follower.ingest, follower.ingest.rng
-    hidden = bool(profile.early & profiles.HIDDEN)
-    ingest.claims_by_stamp = not hidden
+    ingest.claims_by_stamp = not profile.early & profiles.HIDDEN
+    hidden = bool((profile.early - profile.late) & profiles.HIDDEN)
     begin = rng.choice((0, 1, 2, 5))
     for number, step in enumerate(history.steps()):
         if number == begin:

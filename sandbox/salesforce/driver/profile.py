@@ -4,12 +4,16 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-MARKED = frozenset({"gap", "duplicate", "jump", "forget", "migrate", "add-field", "long"})
+MARKED = frozenset({"gap", "duplicate", "jump", "forget", "migrate", "add-field", "long", "overflow"})
 """What an ingestor learns of by itself."""
+CUT = frozenset({"forget", "migrate"})
+"""What may swallow the news of something else."""
 SILENT = frozenset({"lose", "touch"})
 """What no event tells, and a later read by stamps does."""
-HIDDEN = frozenset({"overflow", "convert", "derive", "hard-delete"})
+HIDDEN = frozenset({"convert", "derive", "hard-delete"})
 """What only a full read with an anti-join finds, or puts right."""
+TOLD = frozenset({"convert"})
+"""Of that, what an event tells, if it arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +32,23 @@ class Profile:
 
 
 def draw(rng: random.Random) -> Profile:
-    """One of all kinds: with silent losses or without, with what is hidden or without."""
+    """One of all kinds: with silent losses or without, with what is hidden or without, with no loss at all."""
+    if rng.random() < 0.15:
+        every = (MARKED - CUT) | TOLD
+        return _profile(rng, every, every, skewed=False, lossy=False)
     silent = SILENT if rng.random() < 0.5 else frozenset()
     hidden = HIDDEN if rng.random() < 0.4 else frozenset()
     skewed = rng.random() < 0.15
+    return _profile(rng, MARKED | silent | hidden, MARKED | silent, skewed=skewed, lossy=bool(silent))
+
+
+def _profile(rng: random.Random, early: frozenset[str], late: frozenset[str], *, skewed: bool, lossy: bool) -> Profile:
     return Profile(
         steps=rng.randint(8, 24),
         whole_seconds=rng.random() < 0.6,
-        behaviour=behaviour(rng, skewed=skewed, lossy=bool(silent)),
-        early=MARKED | silent | hidden,
-        late=MARKED | silent,
+        behaviour=behaviour(rng, skewed=skewed, lossy=lossy),
+        early=early,
+        late=late,
     )
 
 
