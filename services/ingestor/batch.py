@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import msgspec
+
 from schemas import versions
 from schemas.events import DeadLetter, OrderStatus, RecordChange, Watermark
 from schemas.mapping import Mapping
@@ -56,7 +58,7 @@ class Batch:
             return
         self.changes += judged.changes
         self.statuses += [status for status in said.statuses if status.order_id not in judged.repeated]
-        self.holes += said.holes
+        self.holes += [_not_before(hole, self.position.newest) for hole in said.holes]
         self._reach(delivery.replay_id, said.at)
         self._note(inversions.newest(self.position.newest, said.changes))
 
@@ -147,3 +149,10 @@ class Reader:
 def hole_id(replay_id: str, before: str | None) -> str:
     """Of the hole that an undecodable event leaves; where it came without a position, the one before it names it."""
     return f"undecodable:{replay_id or f'after-{before}'}"
+
+
+def _not_before(hole: Watermark, newest: Version | None) -> Watermark:
+    """Clocks disagree: what closes a hole must be above all that was delivered before it, so it ends no earlier."""
+    if newest is None or hole.hole_to is None:
+        return hole
+    return msgspec.structs.replace(hole, hole_to=max(hole.hole_to, versions.moment(versions.at_ms(newest))))
