@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,12 +154,15 @@ class Org:
                 self.database.hide(key, change.before)
                 self.database.show(key, due, change.after)
 
-    def numbered(self, caller: Caller, changes: Sequence[Change], notices: Sequence[Notice]) -> Commit:
+    def numbered(
+        self, caller: Caller, changes: Sequence[Change], notices: Sequence[Notice], of: Iterable[str] = ()
+    ) -> Commit:
+        """A commit of these changes, and of the records `of`, whose times it does not lie before."""
         now, odd = self.clock.now_ms(), self.oddities
         if odd.number_jump_share and self.random.random() < odd.number_jump_share:
             self.counters.jump(self.random.choice((-1, 1)) * self.random.randint(1, 10**15))
         return Commit(
-            at_ms=self._times.of(now, [c.record_id for c in changes], odd, self._stamp),
+            at_ms=self._times.of(now, [*(c.record_id for c in changes), *of], odd, self._stamp),
             number=self.counters.next_commit(now),
             key=str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
             user_id=caller.user_id,

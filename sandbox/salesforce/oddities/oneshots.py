@@ -62,7 +62,7 @@ def convert(org: Org, body: Body) -> Body:
     for record_id in org.database.tables[obj.name].records:
         org.check_lock(obj.name, record_id)
     shape = Shape(object=obj.name, record_ids=(f"{obj.prefix}*",), change_type="GAP_UPDATE", sequence=1)
-    commit = org.numbered(caller(org), (), ())
+    commit = org.numbered(caller(org), (), (), org.database.tables[obj.name].records)
     events = org.stored(org.publisher.write(commit, shape)) if obj.topic else []
     records = [
         {key: value for key, value in record.items() if key != name}
