@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from schemas import topics, versions
 from schemas.join import join
-from services.kernel.errors import Fatal, Retryable
+from services.kernel.errors import Fatal
 from services.projector import link as links
 from services.projector import locks, project, states
 from services.projector.apply import write
 from services.projector.batch import Key, decode_all, fold
-from services.projector.engine import guard, standing
-from services.projector.engine.guard import Extent
 from services.projector.link import Link
 from services.projector.log import Place
 from services.projector.rebuild import compare, generation, start, swap
+from services.projector.rebuild.aim import Aim, Beginning, jobs_of
 from services.projector.rebuild.compare import Differences
 from services.projector.rebuild.start import Group, Job, Mark
 from services.projector.replay import reading, runs, spans, telling
@@ -38,6 +35,9 @@ KINDS = (REBUILD, ROLL_BACK)
 _LOCK = 2000
 _CLOSE = 500
 """Records that may be left when the locks are taken: read in some tens of milliseconds."""
+
+_HELD_SECONDS = 10.0
+"""Longest time that workers are held for those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,7 @@ class Rebuild:
         self._wish = wish
         self._group = wish.group
         self._reader = reader
+        self._aim = Aim(means.kafka, wish.group, reader)
         self._said = said
         self._settler = Settler(lambda: generation.inside(means.dsn), self._attempt)
         self._outlet = telling.once(means.outlet)
@@ -124,7 +125,6 @@ class Rebuild:
         self._jobs: dict[str, Job] = {}
         self._marks: set[Mark] = set()
         self._at: dict[Place, int] = {}
-        self._broken: set[Place] = set()
         self._dropped = 0
 
     def close(self) -> None:
@@ -136,17 +136,18 @@ class Rebuild:
     async def plan(self, rate: int, *, fresh: bool) -> Plan:
         link = await self._connect()
         found = None if fresh else await runs.find(link, self._wish.kind, self._group.name)
-        await self._look(link)
+        await self._aim.look(link)
         if found is None:
-            _, begins = await self._begins(link)
+            beginning = await self._beginning(link)
+            self._jobs, begins = jobs_of(beginning.about), beginning.offsets
         else:
-            self._jobs = _jobs(found)
+            self._jobs = jobs_of(found.about)
             begins = {place: at.next for place, at in (await runs.positions(link, found.id)).items()}
-        targets = await self._targets(link)
+        targets = await self._aim.targets(link)
         chosen = [Span(place, begin, targets[place]) for place, begin in begins.items()]
         count = spans.events(span for span in chosen if span.begin < span.end)
         seconds = spans.seconds(count, rate, await runs.rate(link, REBUILD))
-        broken = [f"{place.topic}/{place.partition}" for place in sorted(self._broken)]
+        broken = [f"{place.topic}/{place.partition}" for place in sorted(self._aim.broken)]
         jobs = list(self._jobs.values())
         return Plan(spans=chosen, events=count, seconds=seconds, goes_on=found is not None, jobs=jobs, broken=broken)
 
@@ -154,26 +155,26 @@ class Rebuild:
         link = await self._connect()
         if not await runs.lock(link, _LOCK):
             raise Refused("another rebuild runs")
-        await self._look(link)
+        await self._aim.look(link)
         await self._begin(link, fresh=fresh)
-        pace, behind = Pace(rate), await self._aim(link)
+        pace, behind = Pace(rate), await self._reach(link)
         while not stop.is_set():
             await self._fill(pace, watch, stop)
             if stop.is_set():
                 break
             # Only the first pass is paced: then it has to come closer than the workers move away.
-            pace, behind = Pace(spans.MEASURED_RATE * 100), await self._aim(link)
+            pace, behind = Pace(spans.MEASURED_RATE * 100), await self._reach(link)
             if behind > _CLOSE:
                 continue
             await self._drop()
             outcome = await self._swap(link)
             if outcome is not None:
                 return outcome
-            behind = await self._aim(link)
+            behind = await self._reach(link)
         at = await runs.find(link, self._wish.kind, self._group.name) or self._run
         return Outcome(state="stopped", events=at.events, letters=at.letters, left=behind)
 
-    # Where it begins, and how far it has to read
+    # Beginning
 
     async def _connect(self) -> Link:
         self._plain = await links.connect(self._means.dsn, *links.APPLY, runs.STATEMENTS, command_timeout=900.0)
@@ -181,70 +182,20 @@ class Rebuild:
         await self._plain.connection.execute("SELECT 1")
         return self._plain
 
-    async def _look(self, link: Link) -> None:
-        """Find the partitions in which no worker can go on: their offsets are moved at the swap."""
-        extents = await self._reader.extents(self._group.topics)
-        known = await runs.standing(link, self._group.topics)
-        await runs.epochs(link, self._group.topics)
-        sound = [
-            each.stored
-            for place, each in known.items()
-            if place in extents and guard.refusal(each.stored, each.epoch, extents[place]) is None
-        ]
-        remembered = {each.place: each for each in sound if guard.remembers(each, extents[each.place])}
-        try:
-            seen = await standing.last_records(self._means.kafka, remembered)
-        except Retryable as error:
-            raise Refused(str(error)) from error
-        other = {place for place, record in seen.items() if guard.difference(remembered[place], record) is not None}
-        self._broken = set(extents) - {each.place for each in sound} | other
-
-    async def _targets(self, link: Link) -> dict[Place, int]:
-        """Where the workers stand; where they cannot go on, the end of the log."""
-        extents: Mapping[Place, Extent] = await self._reader.extents(self._group.topics)
-        known = await runs.standing(link, self._group.topics)
-        return {
-            place: extent.end if place in self._broken else known[place].stored.next_offset
-            for place, extent in extents.items()
-        }
-
-    async def _begins(self, link: Link) -> tuple[dict[str, Any], dict[Place, int]]:
-        """What a new run says of itself, and where it begins."""
-        if self._wish.back:
-            return await self._begins_back(link)
-        rows = await link.rows("run_jobs", list(self._group.objects))
-        known = [Job(row["object"], row["job_id"], versions.millis(row["covered_until"])) for row in rows]
-        newest = sorted([*known, *self._said], key=lambda job: job.until_ms)
-        self._jobs = start.starts([job for job in newest if job.object in self._group.objects], self._group.objects)
-        by_topic = {topics.RECORD_TOPICS[name].name: job for name, job in self._jobs.items()}
-        extents = await self._reader.extents(self._group.topics)
-        times = {place: by_topic[place.topic].begin_ms for place in extents if place.topic in by_topic}
-        found = await self._reader.at(times)
-        begins = {
-            place: start.begin(place, extent, by_topic.get(place.topic), found.get(place))
-            for place, extent in extents.items()
-        }
-        return {"jobs": [list(job) for job in self._jobs.values()]}, begins
-
-    async def _begins_back(self, link: Link) -> tuple[dict[str, Any], dict[Place, int]]:
+    async def _beginning(self, link: Link) -> Beginning:
+        if not self._wish.back:
+            return await self._aim.beginning(link, self._said)
         past = await runs.last(link, KINDS, self._group.name)
         if past is None:
             raise Refused(f"there is no old generation of {self._group.name}: it was never swapped")
-        begins = {place: at.next for place, at in (await runs.positions(link, past.id)).items()}
-        for place, extent in (await self._reader.extents(self._group.topics)).items():
-            if begins[place] < extent.start:
-                raise Refused(
-                    f"the old generation stood at {begins[place]} of {place.topic}/{place.partition}, and the log "
-                    f"begins at {extent.start}: it cannot catch up any more"
-                )
-        return {"past": past.id}, begins
+        return await self._aim.way_back(link, past.id)
 
     async def _begin(self, link: Link, *, fresh: bool) -> None:
         await self._end_others(link, fresh=fresh)
         found = await runs.find(link, self._wish.kind, self._group.name)
         if found is None:
             found = await self._begin_anew(link)
-        self._run, self._jobs = found, _jobs(found)
+        self._run, self._jobs = found, jobs_of(found.about)
         self._marks = {Mark(*each) for each in found.about.get("marks", ())}
         self._live = await generation.beside(self._means.dsn)
         if self._wish.back:
@@ -262,8 +213,9 @@ class Rebuild:
                 await runs.end(link, stale.id, "dropped")
 
     async def _begin_anew(self, link: Link) -> Run:
-        about, begins = await self._begins(link)
-        chosen = [Span(place, begin, begin) for place, begin in begins.items()]
+        beginning = await self._beginning(link)
+        about = beginning.about
+        chosen = [Span(place, begin, begin) for place, begin in beginning.offsets.items()]
         async with link.connection.transaction(isolation="repeatable_read"):
             await generation.make(link)
             if self._wish.back:
@@ -291,9 +243,9 @@ class Rebuild:
 
     # Filling
 
-    async def _aim(self, link: Link) -> int:
+    async def _reach(self, link: Link) -> int:
         """Read on to where the workers stand now; how many events that is at most."""
-        targets = await self._targets(link)
+        targets = await self._aim.targets(link)
         chosen = [Span(place, at, max(at, targets[place])) for place, at in self._at.items()]
         await runs.reach(link, self._run.id, chosen)
         self._reader.begin(chosen)
@@ -375,28 +327,35 @@ class Rebuild:
         live = await self._beside()
         async with live.connection.transaction():
             await locks.take(live, self._group.topics, alone=True)
-            if await self._aim(link) > _CLOSE:
+            if await self._reach(link) > _CLOSE:
                 return None
-            while self._reader.left:
-                await self._step(_CLOSE)
+            if not await self._close_up(link):
+                return None
             await self._drop()
             found = await compare.differences(live, self._group)
             if not self._wish.swap:
                 return await self._outcome(live, "compared", found)
             tags, waiting = await swap.exchange(live, self._means.mapping, self._run.id, found, self._jobs)
-            await swap.step_over(live, self._run.id, self._broken)
+            await swap.step_over(live, self._run.id, self._aim.broken)
             await swap.end(live, self._run.id, found)
             outcome = await self._outcome(live, "swapped", found, told=False)
         told = await telling.tell(live, self._means.cache, tags, waiting)
         await generation.drop(link)
         return replace(outcome, told=told)
 
+    async def _close_up(self, link: Link) -> bool:
+        """Read the rest with the workers held; False where the log does not give it soon."""
+        try:
+            async with asyncio.timeout(_HELD_SECONDS):
+                while self._reader.left:
+                    await self._step(_CLOSE)
+        except TimeoutError:
+            self._at = {place: at.next for place, at in (await runs.positions(link, self._run.id)).items()}
+            return False
+        return True
+
     async def _outcome(self, live: Link, state: str, found: Differences, *, told: bool = True) -> Outcome:
         run = await runs.read(live, self._run.id)
         return Outcome(
             state=state, events=run.events, letters=run.letters, dropped=self._dropped, differences=found, told=told
         )
-
-
-def _jobs(run: Run) -> dict[str, Job]:
-    return {job.object: job for job in (Job(*each) for each in run.about.get("jobs", ()))}

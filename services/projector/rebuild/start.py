@@ -1,7 +1,7 @@
 """What a rebuild may begin from, and what it drops at its end. Pure.
 
 Without a complete full read in the log, the log does not hold every record; and behind the read's start it may hold
-old copies of records whose deletion it has forgotten (docs/adr/0013).
+old copies of records whose deletion it has forgotten (docs/adr/0011).
 """
 
 from __future__ import annotations

@@ -126,6 +126,7 @@ async def move(
     """Go on from `before` to `after`, in the transaction of what was read between; False where that is done already.
 
     last: the last record read of each partition, where there was one
+    Raises Refused where the run is somewhere else: another process goes on with it.
     """
     places = sorted(after)
     moved = await link.rows(
@@ -139,7 +140,12 @@ async def move(
         [last[place].timestamp_ms if place in last else None for place in places],
         [key_hash(last[place].key) if place in last else None for place in places],
     )
-    return len(moved) == len(places)
+    if len(moved) == len(places):
+        return True
+    stands = await positions(link, run_id)
+    if any(stands[place].next != after[place] for place in places):
+        raise Refused("another process goes on with this run; give the command again once it has ended")
+    return False
 
 
 async def count(link: Link, run_id: int, of: Count) -> None:

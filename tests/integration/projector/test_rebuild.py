@@ -12,6 +12,7 @@ import pytest
 
 from schemas import topics, versions
 from schemas.events import Event, Watermark
+from services.projector import locks
 from services.projector.project import shadow
 from services.projector.rebuild import run as rebuilds
 from services.projector.rebuild import start
@@ -32,7 +33,7 @@ from tests.integration.projector.harness import (
 )
 from tests.integration.projector.process import Stage, Writer, at_rest, eventually_row
 from tests.integration.projector.replaying import FAST, project, replay
-from tests.integration.projector.test_replay import trim
+from tests.integration.projector.test_replay import WAITING, trim
 from tests.support.eventually import eventually
 
 BEGUN = versions.millis(datetime.now(UTC)) - T0 - 3_600_000
@@ -151,7 +152,9 @@ async def test_what_was_written_wrongly_is_swapped_out_told_and_can_be_brought_b
     untouched = await bench.shadow()
     swapped = await rebuild(of)
     mended = await bench.shadow()
-    await log.write(change("update", "Product2", 8, JOB + 90_000, Name="Later"))
+    later = JOB + 90_000
+    await log.write(change("update", "Product2", 8, later, Name="Later"))
+    await log.write(change("update", "Product2", 5, later, Plan_Tier__c="Gold"))
     await project(of, bench)
     back = await rebuild(of, back=True)
     old_generation = await bench.shadow()
@@ -167,6 +170,7 @@ async def test_what_was_written_wrongly_is_swapped_out_told_and_can_be_brought_b
     assert back.state == "swapped"
     name_of = {number: old_generation.products[sf_id("Product2", number)].name for number in (1, 5, 8)}
     assert name_of == {1: "Renamed", 5: "wrong", 8: "Later"}
+    assert old_generation.products[sf_id("Product2", 5)].plan_tier == "Gold"
     assert forth.state == "swapped"
     assert (await bench.shadow()).products[sf_id("Product2", 5)].name == "Product 5"
     await assert_is_pure(bench)
@@ -230,6 +234,22 @@ async def test_a_rebuild_that_is_stopped_goes_on_and_another_has_to_wait(log: Wr
     assert second.differences.counts == {}
 
 
+async def test_a_worker_in_the_middle_of_a_batch_is_waited_for(
+    stage: Stage, log: Writer, of: Means, bench: Bench
+) -> None:
+    await catalog(Story(log))
+    await project(of, bench)
+
+    async with bench.connection.transaction():
+        await locks.take(bench.link, {topics.PRICEBOOK_ENTRY.name})
+        swapping = asyncio.create_task(rebuild(of))
+        await eventually(lambda: stage.value(WAITING), within=20)
+        waits = not swapping.done()
+
+    assert waits
+    assert (await swapping).state == "swapped"
+
+
 async def test_statuses_that_the_log_no_longer_holds_are_carried_over(
     stage: Stage, log: Writer, of: Means, bench: Bench
 ) -> None:
@@ -253,7 +273,7 @@ async def test_statuses_that_the_log_no_longer_holds_are_carried_over(
     outcome = await rebuild(of, "sf_order_shadow")
 
     assert outcome.state == "swapped"
-    assert ("sf_order_status", "changes") in outcome.differences.counts
+    assert outcome.differences.counts == {("sf_order_status", "changes"): 1, ("sf_order_shadow", "changes"): 1}
     assert await bench.shadow() == right
     assert right.orders[sf_id("Order", 1)].status == "Failed"
 

@@ -16,6 +16,7 @@ from schemas import topics
 from schemas.events import Event
 from services.kernel.errors import Fatal
 from services.kernel.kafka import partition_of
+from services.projector import locks
 from services.projector.locks import GROUPS
 from services.projector.replay import run as replays
 from services.projector.replay.run import Means
@@ -31,6 +32,10 @@ STATUS = topics.ORDER_STATUS.name
 TABLES = (
     *("sf_record", "sf_hidden", "sf_order_status", "sf_product_shadow", "sf_pricebook_shadow", "sf_order_shadow"),
     *("sf_account_eligibility_shadow", "projection_offset", "coverage_span", "coverage_hole", "dead_letter"),
+)
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database "
+    "WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
 )
 WORLD: tuple[Event, ...] = (
     *(product(number, f"S{number}") for number in range(12)),
@@ -172,6 +177,22 @@ async def test_a_replay_of_one_record_touches_no_other(stage: Stage, log: Writer
 
     assert outcome.events == 1
     assert await stage.value("SELECT count(*) FROM sf_product_shadow WHERE name = 'wrong'") == 19
+
+
+async def test_a_worker_that_shares_the_lock_of_accounts_is_waited_for(
+    stage: Stage, log: Writer, of: Means, bench: Bench
+) -> None:
+    await log.write(snapshot("Account", 1))
+    await project(of, bench)
+
+    async with bench.connection.transaction():
+        await locks.take(bench.link, {ACCOUNT})
+        replaying_it = asyncio.create_task(replay(of, ACCOUNT))
+        await eventually(lambda: stage.value(WAITING), within=20)
+        waits = not replaying_it.done()
+
+    assert waits
+    assert (await replaying_it).done
 
 
 async def test_it_never_passes_the_workers(stage: Stage, log: Writer, of: Means, bench: Bench) -> None:
