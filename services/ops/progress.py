@@ -88,10 +88,10 @@ def meter_line(what: str, done: int, left: int, elapsed: float) -> str:
     """`left` is at most so many: offsets count transaction markers too."""
     share = 100 * done // max(1, done + left)
     rate = done / max(elapsed, 0.001)
-    due = "" if done == 0 else f", {_span(left / max(rate, 0.001))} left"
+    due = "" if done == 0 else f", {span_of(left / max(rate, 0.001))} left"
     return f"{what}  {share:>3} %  {done:,} events, {rate:,.0f} a second{due}"
 
 
-def _span(seconds: float) -> str:
+def span_of(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -20,7 +20,7 @@ from services.kernel.errors import Fatal
 from services.kernel.settings import KafkaSettings, load
 from services.ops.errors import CommandFailed
 from services.ops.interrupts import STOPPED, until_stopped
-from services.ops.progress import Meter
+from services.ops.progress import Meter, span_of
 from services.ops.replay import REFUSED, Settings, opened
 from services.projector.rebuild import run as rebuilds
 from services.projector.rebuild import start
@@ -77,13 +77,13 @@ async def _said(kafka: KafkaSettings, group: Group) -> list[Job]:
 
 
 def _print_plan(args: argparse.Namespace, wish: Wish, plan: Plan) -> None:
-    minutes = plan.seconds / 60
     if args.json:
         parts = [
             {"topic": each.place.topic, "partition": each.place.partition, "from": each.begin, "to": each.end}
             for each in plan.spans
         ]
-        document: dict[str, Any] = {"group": wish.group.name, "events": plan.events, "minutes": round(minutes, 1)}
+        minutes = round(plan.seconds / 60, 1)
+        document: dict[str, Any] = {"group": wish.group.name, "events": plan.events, "minutes": minutes}
         document |= {"goes_on": plan.goes_on, "reads": [each._asdict() for each in plan.jobs]}
         print(json.dumps({"ok": True, "plan": document | {"moves_offsets_of": plan.broken, "partitions": parts}}))
         return
@@ -95,7 +95,7 @@ def _print_plan(args: argparse.Namespace, wish: Wish, plan: Plan) -> None:
         print(f"No worker can go on in {', '.join(plan.broken)}: the swap sets where they begin.")
     went = "Goes on with a run that was stopped. " if plan.goes_on else ""
     print(
-        f"{went}{', '.join(wish.group.tables)}: at most {plan.events:,} events, about {minutes:,.1f} minutes. Reads "
+        f"{went}{', '.join(wish.group.tables)}: at most {plan.events:,} events, about {span_of(plan.seconds)}. Reads "
         "and workers go on meanwhile. Nothing was read. Do it with --execute."
     )
 

@@ -27,7 +27,7 @@ from services.kernel.settings import KafkaSettings, PostgresSettings, ValkeySett
 from services.kernel.tagcache import TagCache
 from services.ops.errors import CommandFailed
 from services.ops.interrupts import STOPPED, until_stopped
-from services.ops.progress import Meter
+from services.ops.progress import Meter, span_of
 from services.projector import dead_letters, locks
 from services.projector.dead_letters import DeadLetters
 from services.projector.replay import run as replays
@@ -147,6 +147,8 @@ async def opened(settings: Settings) -> AsyncIterator[Means]:
             )
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
         raise CommandFailed("the tables are older than this program: run `umbra migrate`") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise CommandFailed("this role may not do it: run it as the tables' owner, as `umbra migrate` is") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandFailed(f"Postgres does not answer: {type(error).__name__}") from error
     finally:
@@ -154,10 +156,9 @@ async def opened(settings: Settings) -> AsyncIterator[Means]:
 
 
 def _print_plan(args: argparse.Namespace, plan: Plan) -> None:
-    minutes = plan.seconds / 60
     if args.json:
         parts = [{"partition": each.place.partition, "from": each.begin, "to": each.end} for each in plan.spans]
-        document: dict[str, Any] = {"events": plan.events, "rows": plan.rows, "minutes": round(minutes, 1)}
+        document: dict[str, Any] = {"events": plan.events, "rows": plan.rows, "minutes": round(plan.seconds / 60, 1)}
         document |= {"rate": plan.rate, "goes_on": plan.goes_on, "partitions": parts}
         print(json.dumps({"ok": True, "plan": document}))
         return
@@ -166,7 +167,7 @@ def _print_plan(args: argparse.Namespace, plan: Plan) -> None:
     went = "Goes on with a run that was stopped. " if plan.goes_on else ""
     print(
         f"{went}At most {plan.events:,} events of {plan.rows:,} records, at {plan.rate:,} a second about "
-        f"{minutes:,.1f} minutes. The workers go on meanwhile. Nothing was read. Do it with --execute."
+        f"{span_of(plan.seconds)}. The workers go on meanwhile. Nothing was read. Do it with --execute."
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import TopicPartition
 
 from schemas import topics, versions
 from schemas.events import Event, Watermark
@@ -31,7 +32,7 @@ from tests.integration.projector.harness import (
     snapshot,
     status,
 )
-from tests.integration.projector.process import Stage, Writer, at_rest, eventually_row
+from tests.integration.projector.process import Stage, Writer, at_rest, eventually_row, log_ends
 from tests.integration.projector.replaying import FAST, project, replay
 from tests.integration.projector.test_replay import WAITING, trim
 from tests.support.eventually import eventually
@@ -41,6 +42,7 @@ BEGUN = versions.millis(datetime.now(UTC)) - T0 - 3_600_000
 JOB = BEGUN + 600_000
 """When the full read began. Its version is 30 s less."""
 CATALOG = ("Product2", "PricebookEntry")
+OFFSETS = "SELECT topic, partition, next_offset FROM projection_offset ORDER BY 1, 2"
 
 
 @pytest.fixture
@@ -278,24 +280,49 @@ async def test_statuses_that_the_log_no_longer_holds_are_carried_over(
     assert right.orders[sf_id("Order", 1)].status == "Failed"
 
 
+async def cut_off(bench: Bench) -> None:
+    """Postgres stands where the log is not."""
+    await bench.connection.execute("UPDATE projection_offset SET next_offset = 9999 WHERE topic = 'sf.product2.v1'")
+
+
 async def test_where_no_worker_can_go_on_a_rebuild_sets_where_they_begin(
     stage: Stage, log: Writer, of: Means, bench: Bench
 ) -> None:
-    story = Story(log)
-    await catalog(story)
+    await catalog(Story(log))
     await project(of, bench)
-    await bench.connection.execute("UPDATE projection_offset SET next_offset = 9999 WHERE topic = 'sf.product2.v1'")
+    before = await bench.connection.fetch(OFFSETS)
+    await log.write(change("update", "Product2", 8, JOB + 90_000, Name="Later"))
+    await cut_off(bench)
+
+    outcome = await rebuild(of)
+
+    after = {TopicPartition(row[0], row[1]): row[2] for row in await bench.connection.fetch(OFFSETS)}
+    assert outcome.state == "swapped"
+    assert (await bench.shadow()).products[sf_id("Product2", 8)].name == "Later"
+    assert after.items() >= (await log_ends(stage.kafka, [topics.PRODUCT.name])).items()
+    assert [row for row in before if row[0] != topics.PRODUCT.name] == [
+        row for row in await bench.connection.fetch(OFFSETS) if row[0] != topics.PRODUCT.name
+    ]
+
+
+@pytest.mark.long
+async def test_a_worker_that_refused_to_start_goes_on_after_a_rebuild(
+    stage: Stage, log: Writer, of: Means, bench: Bench
+) -> None:
+    await catalog(Story(log))
+    await project(of, bench)
+    await cut_off(bench)
     worker = await stage.start()
     assert await worker.ended() == 71
 
-    outcome = await rebuild(of)
+    await rebuild(of)
 
     await stage.start()
     await log.write(change("update", "Product2", 8, JOB + 90_000, Name="Later"))
     await eventually_row(stage, "SELECT name FROM sf_product_shadow WHERE sku = 'S8'", "Later", within=40)
-    assert outcome.state == "swapped"
 
 
+@pytest.mark.long
 async def test_beside_workers_and_readers_a_rebuild_stops_nobody(stage: Stage, log: Writer, of: Means) -> None:
     await catalog(Story(log))
     worker = await stage.start()

@@ -83,7 +83,7 @@ async def trim(stage: Stage, topic: str, *partitions: int) -> None:
         await admin.close()
 
 
-@pytest.mark.parametrize("repair", [False, True])
+@pytest.mark.parametrize("repair", [False, pytest.param(True, marks=pytest.mark.long)])
 async def test_a_replay_of_everything_changes_tells_and_writes_nothing(
     stage: Stage, log: Writer, of: Means, bench: Bench, repair: bool
 ) -> None:

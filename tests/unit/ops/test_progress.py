@@ -7,7 +7,7 @@ import os
 
 from sandbox.stack.state import ProcessState
 from sandbox.stack.supervisor import Change
-from services.ops.progress import Lines
+from services.ops.progress import Lines, meter_line, span_of
 
 
 def _change(state: str, detail: str = "") -> Change:
@@ -41,3 +41,9 @@ def test_closed_terminal_is_no_reason_to_fail() -> None:
 
         lines.show(_change("ready"))
         lines.show(_change("stopped"))
+
+
+def test_a_run_over_the_log_says_how_far_it_is_and_how_long_it_takes() -> None:
+    assert meter_line("replay", 500, 1_500, 5.0) == "replay   25 %  500 events, 100 a second, 15 s left"
+    assert "left" not in meter_line("replay", 0, 1_500, 5.0)
+    assert span_of(125.4) == "2 min 5 s"
