@@ -1,4 +1,9 @@
-"""One Subscribe stream: what has arrived, at once and all of it; more comes only when it is asked for."""
+"""One Subscribe stream: what has arrived, at once and all of it; more comes only when it is asked for.
+
+A response without events says that all before it has come, but not when it was sent. It is dated by when it was read
+only if the process ran all the time and no event and no end of the stream was right behind it: then nothing lay in
+between. Else it is dated by the last moment of which that is known, which may be long before.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +17,13 @@ import grpc
 
 from services.salesforce.pubsub.errors import Interrupted, PubSubError, error_of
 from services.salesforce.pubsub.generated import pubsub_api_pb2 as pb
+from services.salesforce.pubsub.pulse import BEAT_SECONDS, Pulse
 
 MOST_CREDIT = 100
 """Salesforce's cap on the events that one stream may be owed."""
+
+SETTLED_SECONDS = 0.5
+"""Quiet after a response without events: what a stalled connection kept back comes within a few round trips of it."""
 
 _HELD = MOST_CREDIT + 28
 """Responses kept until they are received: one for each event owed, and some without events. Past it gRPC waits."""
@@ -34,12 +43,21 @@ class Fetched:
     """One response.
 
     latest: a position from which all events so far lie behind; without deliveries it is the topic's newest
-    received_ms: when it was received, by the org's clock at the earliest
+    received_ms: by the org's clock at the earliest, when it was read; without deliveries, when it was sent
     """
 
     deliveries: tuple[Delivery, ...]
     latest: bytes
     received_ms: int
+
+
+@dataclass(slots=True)
+class _Quiet:
+    """Responses without events that wait for what may be right behind them. until_ms: what the first of them claims"""
+
+    latest: bytes
+    until_ms: int
+    settled_at: float
 
 
 class Subscription:
@@ -55,6 +73,9 @@ class Subscription:
         self._arrived: asyncio.Queue[Fetched | PubSubError] = asyncio.Queue(_HELD)
         self.held = 0
         """Events that have come and were not received yet: when the stream is closed they came for nothing."""
+        self._pulse = Pulse(asyncio.get_running_loop().time, org_now_ms)
+        self._known_ms = self._pulse.beat()  # the stream is asked for after this, so nothing of it was sent before
+        self._quiet: _Quiet | None = None
         self._reader = asyncio.create_task(self._read(), name=f"subscription {topic}")
         self._reader.add_done_callback(self._died)
 
@@ -93,15 +114,55 @@ class Subscription:
             self._arrived.put_nowait(Interrupted("CLIENT", "the reader of the stream failed"))
 
     async def _read(self) -> None:
+        reading = asyncio.ensure_future(self._call.read())
         try:
-            while (response := await self._call.read()) is not grpc.aio.EOF:
-                self.held += len(response.events)
-                await self._arrived.put(_fetched(response, self._org_now_ms()))
+            while (response := await self._next(reading)) is not grpc.aio.EOF:
+                reading = asyncio.ensure_future(self._call.read())
+                await self._take(response)
             error: PubSubError = Interrupted("OK", "the service ended the stream")
         except grpc.aio.AioRpcError as failure:
             error = failure_of(failure)
+        finally:
+            reading.cancel()
         self._ended(error)
+        await self._release(self._known_ms)
         await self._arrived.put(error)
+
+    async def _next(self, reading: asyncio.Future[Any]) -> Any:
+        """The next response; meanwhile the pulse beats, and what waits for quiet is let go."""
+        while not reading.done():
+            await asyncio.wait({reading}, timeout=BEAT_SECONDS)
+            self._pulse.beat()
+            if not reading.done():
+                await self._settle()
+        return reading.result()
+
+    async def _take(self, response: Any) -> None:
+        sent_ms = self._pulse.beat()
+        if response.events:
+            await self._release(self._known_ms)
+            self.held += len(response.events)
+            await self._arrived.put(_fetched(response, self._org_now_ms()))
+            return
+        await self._settle()
+        if self._quiet is None:
+            settled_at = asyncio.get_running_loop().time() + SETTLED_SECONDS
+            self._quiet = _Quiet(response.latest_replay_id, sent_ms, settled_at)
+        else:
+            self._quiet.latest = response.latest_replay_id or self._quiet.latest
+
+    async def _settle(self) -> None:
+        """To be called while no event has come: a quiet that lasted says what it claims."""
+        quiet = self._quiet
+        if quiet and self._pulse.steady and asyncio.get_running_loop().time() >= quiet.settled_at:
+            self._known_ms = max(self._known_ms, quiet.until_ms)
+            await self._release(self._known_ms)
+
+    async def _release(self, until_ms: int) -> None:
+        """Its position is good in any case: the service says that nothing before it is missing."""
+        quiet, self._quiet = self._quiet, None
+        if quiet is not None:
+            await self._arrived.put(Fetched((), quiet.latest, until_ms))
 
 
 def _fetched(response: Any, received_ms: int) -> Fetched:
