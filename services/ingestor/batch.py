@@ -24,6 +24,9 @@ from services.salesforce.pubsub.avro import EventSchema, Undecodable
 from services.salesforce.pubsub.errors import SchemaRefused
 from services.salesforce.pubsub.subscription import Delivery, Fetched
 
+AHEAD_MS = 10_000
+"""Commit times come from many clocks; one that is further ahead than this is not the time of the commit."""
+
 GetSchema = Callable[[str], Awaitable[EventSchema]]
 
 
@@ -51,16 +54,20 @@ class Batch:
     unmapped: int = 0
     newest: datetime | None = None
 
-    def add(self, said: Said, judged: Judged, delivery: Delivery) -> None:
-        """What is known to be in the log already is counted, and neither written nor moves anything."""
+    def add(self, said: Said, judged: Judged, delivery: Delivery, received: datetime, limit: Version) -> None:
+        """What is known to be in the log already is counted, and neither written nor moves anything.
+
+        Nothing is covered beyond when it was received, whatever an event says of its time.
+        """
         self._count(said, judged)
         if judged.nothing_new:
             return
         self.changes += judged.changes
         self.statuses += [status for status in said.statuses if status.order_id not in judged.repeated]
         self.holes += [_not_before(hole, self.position.newest) for hole in said.holes]
-        self._reach(delivery.replay_id, said.at)
-        self._note(inversions.newest(self.position.newest, said.changes))
+        self._reach(delivery.replay_id, min(said.at, received))
+        newest = inversions.newest(self.position.newest, said.changes)
+        self._note(newest and inversions.capped(newest, limit))
 
     def _count(self, said: Said, judged: Judged) -> None:
         told_again = self.position.again_until
@@ -116,39 +123,46 @@ class Reader:
             schema = await self.schema(delivery.schema_id)
             said = reading.read(delivery, schema, self.salesforce_topic, self.mapping)
         except (Undecodable, SchemaRefused) as error:
-            letter = self._letter(delivery, batch.position, str(error), now)
-            batch.add_undecodable(letter, self._holes(delivery, batch.position, received_ms), delivery)
+            letter = self._letter(delivery, batch.position, str(error), versions.moment(received_ms))
+            batch.add_undecodable(letter, self._holes(letter, batch.position), delivery)
         else:
-            batch.add(said, self.order.judge(said.changes), delivery)
+            limit = versions.event_version(max(received_ms, versions.millis(now)) + AHEAD_MS, 0, 0)
+            judged = self.order.judge(said.changes, limit)
+            batch.add(said, judged, delivery, versions.moment(received_ms), limit)
 
-    def _letter(self, delivery: Delivery, before: Position, why: str, now: datetime) -> DeadLetter:
+    def _letter(self, delivery: Delivery, before: Position, why: str, seen_at: datetime) -> DeadLetter:
         return DeadLetter(
             stage="decode",
             reason=why,
-            seen_at=now,
+            seen_at=seen_at,
             topic=self.salesforce_topic,
             replay_id=delivery.replay_id.hex(),
             before_replay_id=before.replay_id,
             schema_id=delivery.schema_id,
         )
 
-    def _holes(self, delivery: Delivery, before: Position, received_ms: int) -> Iterator[Watermark]:
+    def _holes(self, letter: DeadLetter, before: Position) -> Iterator[Watermark]:
         """From the event before it to now: its own time is among what cannot be read, and on a channel its object."""
         for entity in reading.objects_of(self.salesforce_topic):
             yield Watermark(
                 object=entity,
                 basis="hole",
                 origin="cdc",
-                hole_id=hole_id(delivery.replay_id.hex(), before.replay_id),
+                hole_id=hole_id(letter),
                 hole_from=None if before.event_at is None else positions.covered_until(before.event_at),
-                hole_to=versions.moment(received_ms),
+                hole_to=letter.seen_at,
                 reason="undecodable",
             )
 
 
-def hole_id(replay_id: str, before: str | None) -> str:
-    """Of the hole that an undecodable event leaves; where it came without a position, the one before it names it."""
-    return f"undecodable:{replay_id or f'after-{before}'}"
+def hole_id(letter: DeadLetter) -> str:
+    """Of the hole that an undecodable event leaves.
+
+    Where it came without a position, the one before it and its time name it: a hole that was closed stays closed, and
+    another event may come after the same position.
+    """
+    after = f"after-{letter.before_replay_id}:{versions.millis(letter.seen_at)}"
+    return f"undecodable:{letter.replay_id or after}"
 
 
 def _not_before(hole: Watermark, newest: Version | None) -> Watermark:

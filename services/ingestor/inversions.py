@@ -2,7 +2,8 @@
 
 Commit times come from many clocks. Where a later delivery of a record carries a smaller version, the rows would keep
 the older value, so the record is marked dirty and read. Memory is bounded: what is forgotten leaves a bound behind,
-and an unknown record below it counts as running backward.
+and an unknown record below it counts as running backward. A version from a time that has not come yet marks its own
+record at once, and is no bound for others: they would all run backward until that time.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Judged:
 
     changes: as they came, without what is known to be in the log already, and the marks that they gave rise to
     repeated: ids of records of which this was delivered before
-    inverted, contradicted: records whose version ran backward; the same version with another content
+    inverted, contradicted: records whose version ran backward or ahead; the same version with another content
     """
 
     changes: list[RecordChange] = field(default_factory=list)
@@ -62,10 +63,15 @@ class Inversions:
     def __init__(self, forgotten: Version | None = None, most: int = MOST_RECORDS) -> None:
         self._forgotten = forgotten
         self._most = most
+        self._limit: Version | None = None
         self._records: OrderedDict[str, _Seen] = OrderedDict()
 
-    def judge(self, changes: Sequence[RecordChange]) -> Judged:
-        """To be called with each delivery in stream order; all its changes have one version."""
+    def judge(self, changes: Sequence[RecordChange], limit: Version | None = None) -> Judged:
+        """To be called with each delivery in stream order; all its changes have one version.
+
+        limit: a version above it is of a time that has not come yet
+        """
+        self._limit = limit
         judged = Judged()
         for record_id, group in groupby(changes, key=attrgetter("record_id")):
             self._judge(record_id, list(group), judged)
@@ -82,9 +88,10 @@ class Inversions:
         judged.changes += said
         judged.contradicted += bool(others)
         inverted = bound is not None and version < bound
-        judged.inverted += inverted
-        if bound is not None and (inverted or others):
-            judged.changes.append(_mark(said[0], max(bound, version)))
+        ahead = self._limit is not None and version > self._limit
+        judged.inverted += inverted or ahead
+        if inverted or others or ahead:
+            judged.changes.append(_mark(said[0], max(bound or version, version)))
         self._remember(record_id, seen, version, content)
 
     def _remember(self, record_id: str, seen: _Seen | None, version: Version, content: bytes) -> None:
@@ -96,7 +103,8 @@ class Inversions:
             self._records.move_to_end(record_id)
         if len(self._records) > self._most:
             _, gone = self._records.popitem(last=False)
-            self._forgotten = max(self._forgotten or gone.newest, gone.newest)
+            bound = capped(gone.newest, self._limit)
+            self._forgotten = max(self._forgotten or bound, bound)
 
 
 def _content(said: Sequence[RecordChange]) -> bytes:
@@ -116,6 +124,11 @@ def _mark(of: RecordChange, version: Version) -> RecordChange:
         committed_at=versions.moment(versions.at_ms(version)),
         replay_id=of.replay_id,
     )
+
+
+def capped(version: Version, limit: Version | None) -> Version:
+    """As a bound for other records."""
+    return version if limit is None else min(version, limit)
 
 
 def newest(of: Version | None, changes: Sequence[RecordChange]) -> Version | None:

@@ -160,7 +160,7 @@ def _records(letter: DeadLetter, said: Said, clock: Clock) -> list[Record]:
 
 def _closed(letter: DeadLetter) -> Iterator[Watermark]:
     """The end of the holes that it left."""
-    hole = batch.hole_id(letter.replay_id or "", letter.before_replay_id)
+    hole = batch.hole_id(letter)
     for entity in reading.objects_of(letter.topic):
         yield Watermark(object=entity, basis="delta", origin="repair", job_id=f"dlq:{hole}", closes=(hole,))
 

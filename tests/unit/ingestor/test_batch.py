@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from schemas import mapping, versions
 from schemas.events import Watermark
 from services.ingestor.batch import Reader
+from services.ingestor.inversions import Inversions
 from services.ingestor.position import Position
 from services.salesforce.pubsub.avro import EventSchema
 from services.salesforce.pubsub.errors import Interrupted, SchemaRefused
@@ -229,10 +230,27 @@ async def test_event_of_an_object_that_is_not_mapped_says_nothing_and_moves_on()
 
 async def test_undecodable_events_without_a_position_have_holes_of_their_own() -> None:
     broken = Delivery(b"", PRODUCT.id, b"\xff")
+    places = [("01", RECEIVED), ("02", RECEIVED), ("02", RECEIVED + 3_600_000)]
 
     holes = [
-        (await reader(PRODUCT).read([fetched(broken)], replace(START, replay_id=at), NOW)).holes[0].hole_id
-        for at in ("01", "02")
+        (await reader(PRODUCT).read([Fetched((broken,), b"", at)], replace(START, replay_id=after), NOW)).holes[0]
+        for after, at in places
     ]
 
-    assert holes == ["undecodable:after-01", "undecodable:after-02"]
+    assert [hole.hole_id for hole in holes] == [f"undecodable:after-{after}:{at}" for after, at in places]
+
+
+async def test_event_of_a_time_to_come_marks_its_own_record_and_moves_nothing_beyond_now() -> None:
+    now = versions.moment(RECEIVED - 3_600_000)
+    early, later = made(PRODUCT, 2, "CREATE", IDS[0], Name="a"), made(PRODUCT, 3, "UPDATE", IDS[1], Name="b")
+    start = replace(START, event_at=now - timedelta(seconds=9))
+    arrived = Fetched((early,), b"", versions.millis(now))
+
+    first = await reader(PRODUCT).read([arrived], start, now)
+    restarted = replace(reader(PRODUCT), order=Inversions(first.position.newest))
+    after = await restarted.read([fetched(later)], first.position, versions.moment(RECEIVED))
+
+    version = first.changes[0].version
+    assert [(change.kind, change.version) for change in first.changes] == [("create", version), ("dirty", version)]
+    assert first.newest == first.position.event_at == now
+    assert (after.inverted, [change.kind for change in after.changes]) == (0, ["update"])
