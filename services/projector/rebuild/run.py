@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from schemas.join import join
 from services.kernel.errors import Fatal
@@ -126,6 +127,7 @@ class Rebuild:
         self._marks: set[Mark] = set()
         self._at: dict[Place, int] = {}
         self._dropped = 0
+        self._looked = datetime.min.replace(tzinfo=UTC)
 
     def close(self) -> None:
         self._settler.close()
@@ -172,7 +174,7 @@ class Rebuild:
                 return outcome
             behind = await self._reach(link)
         at = await runs.find(link, self._wish.kind, self._group.name) or self._run
-        return Outcome(state="stopped", events=at.events, letters=at.letters, left=behind)
+        return Outcome(state="stopped", events=at.events, letters=at.letters, left=self._reader.left)
 
     # Beginning
 
@@ -298,11 +300,15 @@ class Rebuild:
     # Dropping what the reads do not show, and swapping
 
     async def _drop(self) -> None:
-        """Records of which nothing at or after the read's bound is known, and which it did not show: gone."""
+        """Records of which nothing at or after the read's bound is known, and which it did not show: gone.
+
+        A second time only of what was written since the first: the workers are held then.
+        """
         inside, live = await self._settler.link(), await self._beside()
+        since, self._looked = self._looked, (await inside.rows("run_now"))[0][0]
         for name, job in self._jobs.items():
             after = ""
-            while rows := await live.rows("unproven", name, after, job.least):
+            while rows := await live.rows("unproven", name, after, job.least, since):
                 await self._drop_some(inside, [Key(name, row["record_id"]) for row in rows], job)
                 after = rows[-1]["record_id"]
 

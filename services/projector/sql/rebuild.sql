@@ -19,10 +19,10 @@ INSERT INTO umbra_next.sf_account_eligibility_shadow SELECT * FROM public.sf_acc
 -- name: generation_orders: all shown orders
 INSERT INTO umbra_next.sf_order_shadow SELECT * FROM public.sf_order_shadow;
 
--- name: unproven: living records of one object, in the new generation, that nothing at or after a version speaks of
-SELECT object, record_id, payload::text, base, newer::text, dirty
+-- name: unproven: living records of the new generation, written since $4, of which nothing at or after a version is known
+SELECT record_id
 FROM umbra_next.sf_record
-WHERE object = $1 AND record_id > $2 AND payload->'IsDeleted' IS DISTINCT FROM 'true'
+WHERE object = $1 AND record_id > $2 AND changed_at >= $4 AND payload->'IsDeleted' IS DISTINCT FROM 'true'
   AND greatest(base, dirty, (SELECT max(value COLLATE "C") FROM jsonb_each_text(newer))) COLLATE "C" < $3
 ORDER BY record_id LIMIT 500;
 

@@ -69,6 +69,9 @@ SELECT topic, partition, 0, ARRAY(SELECT jsonb_array_elements_text(tags::jsonb))
 FROM unnest($1::text[], $2::integer[], $3::text[]) AS new (topic, partition, tags)
 RETURNING id;
 
+-- name: run_now: by the clock that stamps rows
+SELECT now();
+
 -- name: run_lsn: after a commit
 SELECT pg_current_wal_lsn()::text;
 
