@@ -1,4 +1,7 @@
-"""Records read by id, 200 at a time, and written through the log: what Salesforce has, and that it has not."""
+"""Records read by id, 200 at a time, and written through the log: what Salesforce has, and that it has not.
+
+One id that Salesforce refuses has all the others of its call refused: the call is halved until that id stands alone.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,30 @@ from services.ingestor.jobs.means import Means
 from services.ingestor.outgoing import Record
 from services.salesforce import canonical, changes, observed
 from services.salesforce.calls import CallClass, within
+from services.salesforce.errors import BadRequest
 from services.salesforce.rest import Retrieved
 
 CALL_SECONDS = 60.0
 
 
+_REFUSALS = 3
+"""Ids that are refused alone, and none that is read: then not the ids are wrong, but what is asked of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one read by id gave. unfit: records of which a field does not fit the mapping, and are not written."""
+    """What some ids gave.
 
-    version: Version
+    version: the least of the calls; None where no id was read
+    unfit: records of which a field does not fit the mapping, and are not written; refused: ids that are none
+    """
+
+    version: Version | None
     found: list[RecordChange] = field(default_factory=list)
     absent: list[RecordChange] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    calls: int = 1
 
 
 def transactional_id(object_name: str) -> str:
@@ -36,11 +50,37 @@ def transactional_id(object_name: str) -> str:
 
 
 async def read(means: Means, mapping: ObjectMapping, ids: Sequence[str]) -> Answer:
-    """One call. Raises SalesforceError."""
-    retrieved = await means.rest.retrieve(
+    """One call, and two for each halving. Raises SalesforceError; BadRequest where it refuses each of several ids."""
+    parts, refused, calls = [list(ids)], list[str](), 0
+    told: list[Answer] = []
+    while parts:
+        part, calls = parts.pop(), calls + 1
+        try:
+            told.append(answer(mapping, await _retrieved(means, mapping, part), means.margin_ms))
+        except BadRequest:
+            half = len(part) // 2
+            parts += [part[half:], part[:half]] if half else []
+            refused += [] if half else part
+            if not told and len(refused) >= _REFUSALS:
+                raise
+    return _together(told, refused, calls)
+
+
+async def _retrieved(means: Means, mapping: ObjectMapping, ids: Sequence[str]) -> Retrieved:
+    return await means.rest.retrieve(
         mapping.name, ids, mapping.select, call_class=CallClass.REPAIR, deadline=within(CALL_SECONDS)
     )
-    return answer(mapping, retrieved, means.margin_ms)
+
+
+def _together(told: Sequence[Answer], refused: list[str], calls: int) -> Answer:
+    return Answer(
+        version=min((each.version for each in told if each.version), default=None),
+        found=[change for each in told for change in each.found],
+        absent=[change for each in told for change in each.absent],
+        unfit=[record_id for each in told for record_id in each.unfit],
+        refused=refused,
+        calls=calls,
+    )
 
 
 def answer(mapping: ObjectMapping, retrieved: Retrieved, margin_ms: int) -> Answer:

@@ -10,12 +10,13 @@ from typing import Any
 
 import asyncpg
 
+from schemas import topics
 from schemas.versions import Version
 from services.kernel import postgres
 from services.kernel.errors import Retryable
 
 MOST_RECORDS = 10_000
-"""Records of one look; past it a full read of the object is cheaper than reading them by id."""
+"""Records of one object in one look, the oldest marks first; past it a full read is cheaper than reading them by id."""
 
 _QUERIES = Path(__file__).with_name("due.sql")
 _SECONDS = 10.0
@@ -54,32 +55,29 @@ class Todo:
     holes: Mapping[str, Sequence[Hole]] = field(default_factory=dict)
 
 
-async def read(dsn: str) -> Todo:
+async def read(dsn: str, most: int = MOST_RECORDS) -> Todo:
     """Raises Retryable where Postgres is away: repairs wait then, and the stream goes on."""
     try:
-        records, holes = await _rows(dsn)
+        records, holes = await _rows(dsn, most)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Retryable(f"what is due is not known: {type(error).__name__}") from error
     return Todo(_by_object(_folded(records)), _by_object(Hole(*row) for row in holes))
 
 
-async def _rows(dsn: str) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
+async def _rows(dsn: str, most: int) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
     sql = postgres.queries(_QUERIES)
     connection = await asyncpg.connect(dsn, timeout=_SECONDS, command_timeout=_SECONDS)
     try:
-        records = await connection.fetch(sql["due_records"], MOST_RECORDS)
+        records = await connection.fetch(sql["due_records"], [*topics.RECORD_TOPICS], most)
         return records, await connection.fetch(sql["due_holes"])
     finally:
         await connection.close()
 
 
 def _folded(rows: Iterable[Any]) -> Iterable[Due]:
-    """A record that is dirty and incomplete is one read; its mark decides when."""
-    found: dict[tuple[str, str], Due] = {}
-    for row in rows:
-        due = Due(*row)
-        found.setdefault((due.object, due.record_id), due)
-    return found.values()
+    """A record that is dirty and incomplete is one read; its mark, which comes after, decides when."""
+    every = [Due(*row) for row in rows]
+    return {(due.object, due.record_id): due for due in every}.values()
 
 
 def _by_object(rows: Iterable[Any]) -> dict[str, list[Any]]:

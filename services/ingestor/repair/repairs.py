@@ -151,10 +151,10 @@ class Repairs:
         return max(early, self._attempts.resting(each.object, each.record_id, each.mark, monotonic))
 
     async def _read(self, mapping: ObjectMapping, some: Sequence[Due]) -> bool:
-        """One call and one transaction. False: put off, the rest of the object with it."""
+        """One call, or its parts, and one transaction. False: put off, the rest of the object with it."""
         try:
             told = await byid.read(self._means, mapping, [each.record_id for each in some])
-            self._metrics.reads.labels(mapping.name).inc()
+            self._metrics.reads.labels(mapping.name).inc(told.calls)
             await byid.write(self._means, mapping, told)
         except (SalesforceError, Retryable, Abandoned, KafkaError) as error:
             self._postpone(mapping.name, _why(error), error)
@@ -164,14 +164,21 @@ class Repairs:
         return True
 
     def _read_all(self, some: Sequence[Due], told: Answer) -> None:
-        absent, unfit = {change.record_id for change in told.absent}, set(told.unfit)
+        outcomes = {
+            **{change.record_id: "absent" for change in told.absent},
+            **dict.fromkeys(told.unfit, "unfit"),
+            **dict.fromkeys(told.refused, "refused"),
+        }
         monotonic = self._means.clock.monotonic()
         for each in some:
-            proved = each.mark is None or told.version > each.mark
-            outcome = "absent" if each.record_id in absent else "unfit" if each.record_id in unfit else "snapshot"
+            outcome = outcomes.get(each.record_id, "snapshot")
+            proved = (
+                outcome == "refused" or each.mark is None or (told.version is not None and told.version > each.mark)
+            )
             self._metrics.repairs.labels(each.object, each.reason, outcome if proved else "early").inc()
             if proved:
-                self._attempts.made(each.object, each.record_id, told.version, monotonic)
+                version = None if outcome == "refused" else told.version
+                self._attempts.made(each.object, each.record_id, version, monotonic)
 
     def _ready_holes(self, holes: Iterable[Hole], now_ms: int) -> list[Hole]:
         monotonic = self._means.clock.monotonic()

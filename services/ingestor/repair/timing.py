@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,7 +10,6 @@ from typing import Literal
 from schemas import versions
 from schemas.versions import Version
 from services.ingestor.repair.due import Due, Hole
-from services.kernel.retry import Backoff
 
 Remedy = Literal["full", "delta"]
 _DELTA = frozenset({"replay", "undecodable"})
@@ -49,12 +49,16 @@ class _Done:
 
     again_at: float
     proved: Version | None
-    pauses: Backoff
+    times: int
 
 
 @dataclass(slots=True)
 class Attempts:
-    """What was done lately, by object and id: the rows learn of it only through the log."""
+    """What was done lately, by object and id: the rows learn of it only through the log.
+
+    Pauses end on multiples of their length: what was read in one call is due again in one, and what became due at
+    different times comes together.
+    """
 
     _done: dict[tuple[str, str], _Done] = field(default_factory=dict)
 
@@ -74,10 +78,16 @@ class Attempts:
         again: tuple[float, float] = AGAIN,
     ) -> None:
         done = self._done.get((object_name, name))
-        pauses = done.pauses if done else Backoff(first=again[0], longest=again[1])
-        self._done[object_name, name] = _Done(monotonic + pauses.next(), proved, pauses)
+        times = done.times if done else 0
+        pause = min(again[1], again[0] * 2.0 ** min(times, 30))
+        self._done[object_name, name] = _Done(_on_grid(monotonic, pause), proved, times + 1)
 
     def keep(self, still_due: Iterable[tuple[str, str]]) -> None:
         """Forget what is due no longer."""
         due = set(still_due)
         self._done = {key: done for key, done in self._done.items() if key in due}
+
+
+def _on_grid(monotonic: float, pause: float) -> float:
+    """The multiple of `pause` that lies nearest to a whole one from now, and at least half of one."""
+    return (math.floor(monotonic / pause + 0.5) + 1) * pause

@@ -77,6 +77,21 @@ def test_what_was_proved_rests_ever_longer_until_a_newer_mark() -> None:
     assert attempts.resting("Product2", "01t", newer, 0.0) == 0
 
 
+def test_what_stays_due_is_read_200_a_call_whenever_it_became_due() -> None:
+    attempts, looks = Attempts(), range(0, 86_400, 5)
+    records = [f"r{n}" for n in range(400)]
+    calls = 0
+
+    for now in looks:
+        began = records[: 1 + now]  # one more each second
+        ready = [name for name in began if attempts.resting("Account", name, None, now) == 0]
+        calls += -(-len(ready) // 200)
+        for name in ready:
+            attempts.made("Account", name, None, now)
+
+    assert calls < 400  # 81 looks find new ones, then two calls an hour
+
+
 def test_what_is_due_no_longer_is_forgotten() -> None:
     attempts = Attempts()
     attempts.made("Product2", "01t", None, 0.0)
