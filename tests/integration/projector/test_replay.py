@@ -222,6 +222,23 @@ async def test_what_the_log_no_longer_holds_is_refused_with_what_helps(
     assert (await replay(of, PRODUCT, beginning=True)).events == 0
 
 
+async def test_a_record_that_postgres_refuses_stands_alone_and_is_one_letter(
+    stage: Stage, log: Writer, of: Means, bench: Bench
+) -> None:
+    await log.write(*(product(number, f"S{number}") for number in range(20)), product(99, "NUL\x00"))
+    for partition, end in (await log_ends(stage.kafka, [PRODUCT])).items():
+        await bench.connection.execute(
+            "UPDATE projection_offset SET next_offset = $3 WHERE topic = $1 AND partition = $2", *partition, end
+        )
+
+    first, second = await replay(of, PRODUCT), await replay(of, PRODUCT)
+
+    assert (first.letters, first.changed, second.letters, second.changed) == (1, 20, 1, 0)
+    assert (await log_ends(stage.kafka, [topics.DEAD_LETTER.name])).popitem()[1] == 1
+    assert await stage.value("SELECT string_agg(stage, ',') FROM dead_letter") == "apply"
+    assert await stage.value("SELECT count(*) FROM sf_product_shadow") == 20
+
+
 async def test_past_the_limit_of_dead_letters_a_replay_stops(stage: Stage, log: Writer, bench: Bench) -> None:
     await log.producer.begin_transaction()
     for _ in range(3):
