@@ -26,6 +26,7 @@ _WHY = {
     "replay": "Salesforce no longer knew where the stream stood",
     "undecodable": "an event could not be decoded",
     "overflow": "a transaction changed more than Salesforce tells one by one",
+    "letter": "a record of the log could not be used",
     "wildcard": "Salesforce did not say which records were changed",
 }
 """By the kind of a hole, which begins its id."""

@@ -85,9 +85,9 @@ async def _apply_fresh(
     outlet: Outlet,
     skipped: int,
 ) -> Applied:
-    written = await write(link, mapping, batch)
-    if batch.rejected:
+    if batch.rejected:  # first: the hole that they leave begins at what was covered before this batch
         await outlet(link, batch.rejected)
+    written = await write(link, mapping, batch)
     last = {each.record.place: each.record for each in fresh}
     moved = {place: record.offset + 1 for place, record in last.items()}
     places = sorted(last)

@@ -84,8 +84,9 @@ async def _write_closed(link: Link, marks: list[tuple[int, Watermark]]) -> None:
     if closed:
         await link.rows(
             "holes_close",
-            [key.object for key in closed],
-            [key.partition for key in closed],
-            [key.hole_id for key in closed],
+            [key.hole.object for key in closed],
+            [key.hole.partition for key in closed],
+            [key.hole.hole_id for key in closed],
+            [key.by for key in closed],
             list(closed.values()),
         )

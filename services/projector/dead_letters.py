@@ -1,8 +1,8 @@
 """Where records go that can never be used: a row in the transaction that moves past them, a letter to the topic.
 
-The row makes it once, and counts over restarts, so that a worker past its limit stays stopped instead of
-emptying a topic into the dead letters. The letter is written before the offset moves: at least once, and its
-id names the record.
+What was committed in them is a hole of the object until a read closes it. The row makes it once, and counts over
+restarts, so that a worker past its limit stays stopped instead of emptying a topic into the dead letters. The letter is
+written before the offset moves: at least once, and its id names the record.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 from aiokafka.errors import KafkaError
 
 from schemas import events, topics
@@ -29,6 +30,13 @@ Send = Callable[[Message], Awaitable[None]]
 """Writes one message to the dead-letter topic and returns once it is there."""
 
 WINDOW_SECONDS = 3600
+_READS = frozenset({"backfill", "delta", "repair"})
+
+
+class _Said(msgspec.Struct):
+    """What a record still tells that does not fit otherwise."""
+
+    origin: str | None = None
 
 
 class DeadLetters:
@@ -50,6 +58,7 @@ class DeadLetters:
             [each.stage for each in rejected],
             [each.fault for each in rejected],
         )
+        await _open_holes(link, rejected)
         found = await link.rows("dead_letters_recent", WINDOW_SECONDS)
         if found[0][0] > self._limit:
             raise Fatal(
@@ -73,6 +82,25 @@ class DeadLetters:
             offset=record.offset,
         )
         return events.encode(letter, source="/umbra/projector", now=now)._replace(key=record.key)
+
+
+async def _open_holes(link: Link, rejected: Sequence[Decoded]) -> None:
+    """Not of what a read said: its own end then proves nothing, and as a hole of its own it would be read for ever."""
+    told = [each for each in rejected if _origin(each.record.value) not in _READS]
+    await link.rows(
+        "letters_open",
+        [each.record.place.topic for each in told],
+        [each.record.place.partition for each in told],
+        [each.record.offset for each in told],
+        [each.fault for each in told],
+    )
+
+
+def _origin(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else msgspec.json.decode(value, type=_Said).origin
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _where(rejected: Decoded) -> str:

@@ -51,6 +51,13 @@ class HoleKey(NamedTuple):
     hole_id: str
 
 
+class Closing(NamedTuple):
+    """by: a job, or the basis of what closes a hole without one"""
+
+    hole: HoleKey
+    by: str
+
+
 class Hole(NamedTuple):
     """A range of which nothing is known. None is no bound: since ever, or nobody knows until when."""
 
@@ -109,11 +116,13 @@ def _wider(one: Hole, other: Hole) -> Hole:
     return Hole(since, until, min(one.reason, other.reason))
 
 
-def closed(marks: Iterable[tuple[int, Watermark]]) -> dict[HoleKey, str]:
-    """The holes that some marks close for good, and what closes them."""
-    made: dict[HoleKey, str] = {}
+def closed(marks: Iterable[tuple[int, Watermark]]) -> dict[Closing, datetime | None]:
+    """What closes holes for good, and of a read the first moment that it does not prove; of two the earlier one."""
+    made: dict[Closing, datetime | None] = {}
     for partition, mark in marks:
+        until = None if mark.basis == "stream" else until_of(mark)
         for hole_id in mark.closes:
-            key, by = HoleKey(mark.object, partition, hole_id), mark.job_id or mark.basis
-            made[key] = min(made.get(key, by), by)
+            key = Closing(HoleKey(mark.object, partition, hole_id), mark.job_id or mark.basis)
+            known = made.get(key)
+            made[key] = until if known is None else known if until is None else min(known, until)
     return made

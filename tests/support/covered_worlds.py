@@ -1,7 +1,8 @@
 """Random histories of a few records, and the log that a faithful ingest makes of them: events, jobs, their watermarks.
 
 Events are lost silently, transactions run long and take their stamps early, reads take their time, jobs end without
-an end. What is kept is what the jobs promise: when they begin, since when they read, and what their end then claims.
+an end. Some changes move no stamp, and of these the stream knows only when. What is kept is what the jobs promise:
+when they begin, since when they read, and what their end then claims.
 `Faults` breaks one of these promises at a time, to see that somebody notices.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from schemas import topics, versions
@@ -26,6 +28,7 @@ PARTITIONS = topics.PRODUCT.partitions
 START = 1_793_588_645_000
 SPAN = 900_000
 LONGEST = 60_000
+NEVER = 10**15
 FIELDS = ("Name", "Item_Class__c", "Plan_Tier__c")
 Said = RecordChange | Watermark
 
@@ -34,17 +37,20 @@ Said = RecordChange | Watermark
 class Faults:
     """Promises that a job may break. until_end: claims up to its own start; bounded: reads with an upper bound (C13);
     asked_late: asks for the next start when it reads; early_end: ends before its last records; short: begins at the
-    last one's claim; unread: closes nothing, yet claims what it did not read"""
+    last one's claim; untold: changes without a stamp leave no hole"""
 
     until_start: bool = False
     bounded: bool = False
     asked_late: bool = False
     early_end: bool = False
     short: bool = False
+    untold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
+    """silent: it moved no stamp, and its event does not say which record it was"""
+
     record: str
     begun_ms: int
     stamp_ms: int
@@ -55,6 +61,7 @@ class Commit:
     kind: str
     fields: Mapping[str, Any]
     after: Mapping[str, Any]
+    silent: bool = False
 
 
 @dataclass(slots=True)
@@ -65,12 +72,16 @@ class World:
     log: list[list[Said]] = field(default_factory=lambda: [[] for _ in range(PARTITIONS)])
 
 
-def make(rng: random.Random, ids: Sequence[str], faults: Faults = Faults()) -> World:
-    commits = [commit for record in ids for commit in _history(rng, record)]
+def make(rng: random.Random, ids: Sequence[str], faults: Faults = Faults(), silent: float = 0.0) -> World:
+    """silent: share of the updates that move no stamp"""
+    commits = [commit for record in ids for commit in _history(rng, record, silent)]
     timed: list[tuple[int, int, Said]] = []
-    told = [commit for commit in commits if rng.random() > 0.3]
+    told = [commit for commit in commits if not commit.silent and rng.random() > 0.3]
     timed += [(commit.visible_ms + rng.randint(0, 2_000), 0, _event(commit)) for commit in told]
-    timed += _Jobs(rng, commits, ids, faults).run()
+    # A stream that is seconds behind has told of such a commit before a read that begins M later can end.
+    holes = [(c.visible_ms + rng.randint(0, 500), c) for c in commits if c.silent and not faults.untold]
+    timed += [(moment, 0, _hole(commit)) for moment, commit in holes]
+    timed += _Jobs(rng, commits, ids, faults, holes).run()
     world = World(commits)
     for _, _, said in sorted(timed, key=lambda each: each[:2]):
         places = range(PARTITIONS) if isinstance(said, Watermark) else [partition_of(said.record_id, PARTITIONS)]
@@ -79,7 +90,7 @@ def make(rng: random.Random, ids: Sequence[str], faults: Faults = Faults()) -> W
     return world
 
 
-def _history(rng: random.Random, record: str) -> list[Commit]:
+def _history(rng: random.Random, record: str, share: float) -> list[Commit]:
     commits: list[Commit] = []
     whole, now, reported = rng.random() < 0.6, START + rng.randint(0, SPAN // 2), 0
     after: dict[str, Any] = {}
@@ -92,9 +103,13 @@ def _history(rng: random.Random, record: str) -> list[Commit]:
         after = {**after, **fields, ALIVE: kind == "delete"}
         early = now - corner(rng, EARLY)
         reported = max(reported, early // 1000 * 1000 if whole else early)
+        silent = kind == "update" and share > 0 and rng.random() < share
         stamp = rng.choice((begun, now, rng.randint(begun, now))) // 1000 * 1000
+        stamp = commits[-1].stamp_ms if silent else stamp
         visible = now + corner(rng, VISIBILITY)
-        commits.append(Commit(record, begun, stamp, now, reported, visible, index + 1, kind, fields, dict(after)))
+        commits.append(
+            Commit(record, begun, stamp, now, reported, visible, index + 1, kind, fields, dict(after), silent)
+        )
         now += 1
     return commits
 
@@ -118,10 +133,29 @@ def _event(commit: Commit) -> RecordChange:
     return RecordChange(kind=kind, object=OBJECT, record_id=commit.record, version=version, origin="cdc", fields=told)
 
 
+def _hole_id(commit: Commit) -> str:
+    return f"wildcard:{commit.record}:{commit.number}"
+
+
+def _hole(commit: Commit) -> Watermark:
+    at = versions.moment(commit.reported_ms)
+    return Watermark(
+        object=OBJECT, basis="hole", origin="cdc", hole_id=_hole_id(commit), hole_from=at, hole_to=at, reason="wildcard"
+    )
+
+
 class _Jobs:
     """One after the other, as their owner runs them."""
 
-    def __init__(self, rng: random.Random, commits: Sequence[Commit], ids: Sequence[str], faults: Faults) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        commits: Sequence[Commit],
+        ids: Sequence[str],
+        faults: Faults,
+        holes: Sequence[tuple[int, Commit]],
+    ) -> None:
+        self._holes = holes
         self._rng = rng
         self._commits = commits
         self._ids = ids
@@ -153,7 +187,8 @@ class _Jobs:
         reads = [change for record in self._ids for change in self._read(record, seen[record], since, r0, job_id)]
         end = max(seen.values()) + rng.randint(0, 5_000)
         complete = rng.random() > 0.2
-        self._write(reads, end, self._end(kind, since, r0, job_id) if complete else None)
+        closes = self._closable(r0, end) if kind == "full" else ()
+        self._write(reads, end, self._end(kind, since, r0, job_id, closes) if complete else None)
         if complete:
             self._next_ms = self._start_of_next(kind, begin if self._faults.asked_late else asked, r0)
         return end + 10
@@ -178,7 +213,14 @@ class _Jobs:
             )
         ]
 
-    def _end(self, kind: Literal["delta", "full"], since: int, r0: int, job_id: str) -> Watermark:
+    def _closable(self, r0: int, end: int) -> tuple[str, ...]:
+        """Holes that are in the log, and end before what such a read proves; only a full one sees what has no stamp."""
+        told = [commit for moment, commit in self._holes if moment <= end]
+        return tuple(_hole_id(commit) for commit in told if versions.proves(commit.reported_ms, MARGIN) <= r0)
+
+    def _end(
+        self, kind: Literal["delta", "full"], since: int, r0: int, job_id: str, closes: tuple[str, ...]
+    ) -> Watermark:
         return Watermark(
             object=OBJECT,
             basis=kind,
@@ -187,6 +229,7 @@ class _Jobs:
             covered_until=versions.moment(r0 if self._faults.until_start else versions.proven_until(r0, MARGIN)),
             job_id=job_id,
             phase="end",
+            closes=closes,
         )
 
     def _start_of_next(self, kind: str, asked: int, r0: int) -> int:
@@ -213,13 +256,23 @@ def read_so_far(world: World, upto: Sequence[int]) -> list[tuple[int, Said]]:
 
 
 def proven(read: Iterable[tuple[int, Said]]) -> Ranges:
-    """The proven ranges, in milliseconds, by the fold that the projector keeps."""
+    """The proven ranges, in milliseconds, by the fold that the projector keeps and the rule of its views for holes."""
     marks = [(partition, said) for partition, said in read if isinstance(said, Watermark)]
+    closed = {closing.hole for closing in spans.closed(marks)}
+    found = spans.holes(marks).items()
+    holes = [_unstamped(hole.since, hole.until) for key, hole in found if key not in closed]
     of: list[list[ranges.Range]] = [[] for _ in range(PARTITIONS)]
     for key, span in spans.fold(marks).items():
         since = 0 if key.covered_from is None else versions.millis(key.covered_from)
-        of[key.partition].append((since, versions.millis(span.last.until) - 1))
+        said = ranges.union([(since, versions.millis(span.last.until) - 1)])
+        of[key.partition] += ranges.without(said, holes) if key.basis == "delta" else said
     return ranges.common(ranges.union(each) for each in of)
+
+
+def _unstamped(since: datetime | None, until: datetime | None) -> ranges.Range:
+    """What no delta proves: commit times may be early, and have whole seconds."""
+    first, last = (None if each is None else versions.millis(each) // 1000 * 1000 for each in (since, until))
+    return (0 if first is None else first, NEVER if last is None else last + 1_999)
 
 
 def states(read: Iterable[tuple[int, Said]]) -> dict[str, State]:

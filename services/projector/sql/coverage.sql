@@ -41,8 +41,29 @@ WHERE NOT h.opened OR (h.hole_from, h.hole_to, h.reason)
   IS DISTINCT FROM (EXCLUDED.hole_from, EXCLUDED.hole_to, EXCLUDED.reason);
 
 -- name: holes_close: named by a watermark, for good, also before they open
+WITH said AS (
+  SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[])
+    AS said (object, partition, hole_id, closed_by, covered_until)
+), closings AS (
+  INSERT INTO coverage_closing AS c (object, partition, hole_id, closed_by, covered_until)
+  SELECT object, partition, hole_id, closed_by, covered_until FROM said ORDER BY 1, 2, 3, 4
+  -- When it was first said stays: a record that was set aside later is not of that read.
+  ON CONFLICT (object, partition, hole_id, closed_by) DO UPDATE SET covered_until = EXCLUDED.covered_until
+  WHERE c.covered_until IS NULL AND EXCLUDED.covered_until IS NOT NULL OR EXCLUDED.covered_until < c.covered_until
+)
 INSERT INTO coverage_hole AS h (object, partition, hole_id, closed_by)
-SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[])
+SELECT object, partition, hole_id, min(closed_by COLLATE "C") FROM said GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 ON CONFLICT (object, partition, hole_id) DO UPDATE SET closed_by = EXCLUDED.closed_by, changed_at = now()
 WHERE h.closed_by IS NULL OR EXCLUDED.closed_by COLLATE "C" < h.closed_by COLLATE "C";
+
+-- name: letters_open: holes that records leave which were set aside: of none of them is it known what it said. What was
+-- committed is later than what the stream had covered before it, and earlier than now.
+INSERT INTO coverage_hole (object, partition, hole_id, hole_from, hole_to, reason, opened)
+SELECT e.object, new.partition, format('letter:%s:%s', new.partition, new."offset"), least(c.covered_until, now()), now(),
+  new.reason, true
+FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[]) AS new (topic, partition, "offset", reason)
+JOIN topic_epoch e ON e.topic = new.topic AND e.object IS NOT NULL
+LEFT JOIN object_coverage c ON c.object = e.object AND c.partition = new.partition AND c.basis = 'stream'
+ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING;

@@ -20,7 +20,14 @@ DELETE FROM coverage_span WHERE (object, partition, basis, covered_from, job_id)
   FOR UPDATE SKIP LOCKED);
 
 -- name: holes_drop: holes that were closed long ago: no record of the log speaks of them any more
-DELETE FROM coverage_hole WHERE (object, partition, hole_id) IN (
-  SELECT object, partition, hole_id FROM coverage_hole
-  WHERE closed_by IS NOT NULL AND changed_at < now() - $1::interval
-  FOR UPDATE SKIP LOCKED);
+WITH gone AS (
+  DELETE FROM coverage_hole WHERE (object, partition, hole_id) IN (
+    SELECT object, partition, hole_id FROM coverage_hole h
+    WHERE closed_by IS NOT NULL AND changed_at < now() - $1::interval
+      AND NOT EXISTS (
+        SELECT FROM open_hole_part o
+        WHERE o.object = h.object AND o.partition = h.partition AND o.hole_id = h.hole_id)
+    FOR UPDATE SKIP LOCKED)
+  RETURNING object, partition, hole_id)
+DELETE FROM coverage_closing c USING gone
+WHERE c.object = gone.object AND c.partition = gone.partition AND c.hole_id = gone.hole_id;

@@ -46,7 +46,9 @@ async def bench(module_postgres_dsn: str) -> AsyncIterator[Bench]:
 
 
 async def emptied(bench: Bench) -> None:
-    tables = "coverage_span, coverage_hole, object_coverage, projection_offset, sf_record, dead_letter"
+    tables = (
+        "coverage_span, coverage_hole, coverage_closing, object_coverage, projection_offset, sf_record, dead_letter"
+    )
     await bench.connection.execute(f"TRUNCATE {tables}")
     await harness.begin(bench.connection)
 
@@ -108,16 +110,17 @@ def expected(said: Iterable[tuple[int, Watermark]]) -> tuple[Ranges, Ranges]:
     """Observed and proven, of marks with their partitions."""
     log = list(said)
     holes = open_holes(log)
-    observed, proven = (
-        ranges.common(
-            [
-                ranges.union(span(mark) for p, mark in log if p == partition and mark.basis in bases and is_span(mark))
-                for partition in range(topics.PRODUCT.partitions)
-            ]
-        )
-        for bases in (("stream",), ("delta", "full"))
+    unstamped = [(a, b + 1_999) for hole_id, (a, b) in holes.items() if a == EVER or not hole_id.startswith("replay")]
+    observed, full, by_delta = (
+        [
+            ranges.union(span(mark) for p, mark in log if p == partition and mark.basis == basis and is_span(mark))
+            for partition in range(topics.PRODUCT.partitions)
+        ]
+        for basis in ("stream", "full", "delta")
     )
-    return [(rounded(a), rounded(b)) for a, b in ranges.without(observed, holes)], proven_up_to(proven)
+    proven = [ranges.union([*a, *ranges.without(b, unstamped)]) for a, b in zip(full, by_delta, strict=True)]
+    seen = ranges.without(ranges.common(observed), holes.values())
+    return [(rounded(a), rounded(b)) for a, b in seen], proven_up_to(ranges.common(proven))
 
 
 def proven_up_to(proven: Ranges) -> Ranges:
@@ -125,14 +128,14 @@ def proven_up_to(proven: Ranges) -> Ranges:
     return [(since, until + 1) for since, until in proven]
 
 
-def open_holes(log: list[tuple[int, Watermark]]) -> list[Range]:
+def open_holes(log: list[tuple[int, Watermark]]) -> dict[str, Range]:
     """A hole told twice is as wide as both tell, and open wherever one partition has it open."""
     closed = {(partition, hole_id) for partition, mark in log for hole_id in mark.closes}
-    told: dict[str | None, list[Range]] = {}
+    told: dict[str, list[Range]] = {}
     for partition, mark in log:
         if mark.basis == "hole" and (partition, mark.hole_id) not in closed:
-            told.setdefault(mark.hole_id, []).append(range_of(mark))
-    return [(min(a for a, _ in each), max(b for _, b in each)) for each in told.values()]
+            told.setdefault(mark.hole_id or "", []).append(range_of(mark))
+    return {hole_id: (min(a for a, _ in each), max(b for _, b in each)) for hole_id, each in told.items()}
 
 
 def rounded(moment: int) -> int:
@@ -156,11 +159,12 @@ def range_of(mark: Watermark) -> Range:
 
 TIMES = st.integers(0, 12).map(lambda n: n * 1000)
 OPEN_ENDED = st.none() | TIMES
+H = ("replay:1", "replay:2", "wildcard:3")
 MARKS = st.one_of(
     st.builds(stream, TIMES, TIMES, st.sampled_from(["0a", "0b", "0c"])),
-    st.builds(delta, TIMES, TIMES, st.sampled_from(["d1", "d2"]), st.sampled_from([(), ("h1",), ("h1", "h2")])),
-    st.builds(full, TIMES, st.sampled_from(["f1", "f2"]), st.sampled_from([(), ("h2",)])),
-    st.tuples(st.sampled_from(["h1", "h2", "h3"]), OPEN_ENDED, TIMES).map(
+    st.builds(delta, TIMES, TIMES, st.sampled_from(["d1", "d2"]), st.sampled_from([(), H[:1], H[:2]])),
+    st.builds(full, TIMES, st.sampled_from(["f1", "f2"]), st.sampled_from([(), H[1:2]])),
+    st.tuples(st.sampled_from(H), OPEN_ENDED, TIMES).map(
         lambda drawn: hole(drawn[0], None if drawn[1] is None else min(drawn[1], drawn[2]), drawn[2])
     ),
 )
@@ -202,7 +206,9 @@ async def test_proven_ranges_never_claim_what_a_row_lacks(bench: Bench, seed: in
     """As in process, but by the views and the rows: after every batch, each partition at a place of its own."""
     rng = random.Random(seed)
     await emptied(bench)
-    world = covered_worlds.make(rng, [harness.sf_id(PRODUCT, number) for number in range(1, 5)])
+    world = covered_worlds.make(
+        rng, [harness.sf_id(PRODUCT, number) for number in range(1, 5)], silent=rng.choice((0, 0.3))
+    )
     logs = [[(partition, said) for said in log] for partition, log in enumerate(world.log)]
     read: list[tuple[int, covered_worlds.Said]] = []
     log = Log()
@@ -227,7 +233,9 @@ async def test_what_was_set_aside_is_not_proven(bench: Bench, seed: int) -> None
     """Some records cannot be used and are passed over: what a read said in them is not in the rows."""
     rng = random.Random(seed)
     await emptied(bench)
-    world = covered_worlds.make(rng, [harness.sf_id(PRODUCT, number) for number in range(1, 5)])
+    world = covered_worlds.make(
+        rng, [harness.sf_id(PRODUCT, number) for number in range(1, 5)], silent=rng.choice((0, 0.3))
+    )
     logs = [[(partition, said) for said in log] for partition, log in enumerate(world.log)]
     log = Log()
 
@@ -266,6 +274,70 @@ async def test_a_read_that_began_after_a_record_was_set_aside_proves_again(bench
 
     assert spoilt_claim == [(EVER, 1_000)]
     assert await claimed(bench, "proven") == [(EVER, later)]
+
+
+async def test_a_hole_stays_open_while_a_record_of_the_read_that_closes_it_was_set_aside(bench: Bench) -> None:
+    log = Log()
+    await bench.apply(log.append(stream(0, 9_000), hole("replay:1", 3_000, 4_000)))
+    bad = spoilt_read(log.append(harness.product(1, "A")))
+    await bench.apply([*bad, *log.append(full(50_000, "lost one", closes=("replay:1",)))], outlet=aside)
+    before = await freshness(bench)
+
+    await bench.apply(log.append(full(later(), "has all", closes=("replay:1",))))
+
+    assert (before["open_holes"], before["observed_until"]) == (1, at(3_000))
+    assert (await freshness(bench))["open_holes"] == 0
+
+
+async def test_a_record_set_aside_later_opens_no_closed_hole_again(bench: Bench) -> None:
+    log = Log()
+    await bench.apply(log.append(hole("replay:1", 3_000, 4_000), full(later(-60_000), closes=("replay:1",))))
+
+    await bench.apply(spoilt_read(log.append(harness.product(1, "A"))), outlet=aside)
+    await bench.apply(log.append(full(later(-60_000), closes=("replay:1",))))
+
+    assert (await freshness(bench))["open_holes"] == 0
+
+
+async def test_a_change_that_was_set_aside_is_a_hole_from_what_was_covered_before_it(bench: Bench) -> None:
+    log = Log()
+    await bench.apply(log.append(full(5_000), stream(0, 9_000)))
+    (bad,) = log.append(harness.change("update", PRODUCT, 1, Name="A"))
+    lost = [msgspec.structs.replace(bad, value=b"{"), *log.append(stream(0, 20_000))]
+    await bench.apply(lost, outlet=aside)
+    before = await freshness(bench)
+    (opened,) = await bench.connection.fetch("SELECT hole_id, kind, hole_from FROM open_hole")
+
+    await bench.apply(log.append(full(later(), closes=(opened["hole_id"],))))
+
+    assert (before["open_holes"], before["observed_until"]) == (1, at(9_000))
+    assert (opened["kind"], opened["hole_from"]) == ("letter", at(9_000))
+    assert (await freshness(bench))["open_holes"] == 0
+
+
+@pytest.mark.parametrize(("hole_id", "until"), [("wildcard:1", 6_000), ("overflow:1", 6_000), ("replay:1", 9_000)])
+async def test_a_delta_proves_nothing_where_changes_without_a_stamp_may_be_missing(
+    bench: Bench, hole_id: str, until: int
+) -> None:
+    log = Log()
+    await bench.apply(log.append(full(5_000), delta(4_000, 9_000), hole(hole_id, 6_000, 6_000)))
+    before = await freshness(bench)
+
+    await bench.apply(log.append(full(8_000, "all", closes=(hole_id,))))
+
+    assert before["proven_until"] == at(until)
+    assert await claimed(bench, "proven") == [(EVER, 9_000)]
+
+
+def spoilt_read(records: list[LogRecord]) -> list[LogRecord]:
+    """A read's record whose content does not fit, as another mapping would have made it."""
+    broken = {"kind": "snapshot", "object": PRODUCT, "origin": "backfill", "version": "1"}
+    return [msgspec.structs.replace(record, value=msgspec.json.encode(broken)) for record in records]
+
+
+def later(ms_after: int = 60_000) -> int:
+    """As milliseconds of the harness: whole seconds, beside the clock that letters are dated by."""
+    return int((datetime.now(UTC) - harness.NOW).total_seconds() * 1000) // 1000 * 1000 + ms_after
 
 
 # One by one

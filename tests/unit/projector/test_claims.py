@@ -22,9 +22,9 @@ def places(rng: random.Random, world: World) -> list[int]:
     return [len(log) if whole else rng.randint(0, len(log)) for log in world.log]
 
 
-def false_claims(seed: int, faults: Faults = Faults()) -> int:  # noqa: B008 - frozen
+def false_claims(seed: int, faults: Faults = Faults(), silent: float = 0.0) -> int:  # noqa: B008 - frozen
     rng = random.Random(seed)
-    world = covered_worlds.make(rng, IDS, faults)
+    world = covered_worlds.make(rng, IDS, faults, silent)
     found = 0
     for _ in range(3):
         read = covered_worlds.read_so_far(world, places(rng, world))
@@ -52,6 +52,16 @@ def test_proven_ranges_never_claim_what_a_row_lacks() -> None:
 )
 def test_a_job_that_breaks_its_promise_is_noticed(faults: Faults) -> None:
     assert any(false_claims(seed, faults) for seed in range(HISTORIES * 2))
+
+
+def test_proven_ranges_never_claim_changes_without_a_stamp_that_no_full_read_has_shown() -> None:
+    wrong = [seed for seed in range(HISTORIES) if false_claims(seed, silent=0.3)]
+
+    assert wrong == []
+
+
+def test_changes_without_a_stamp_that_leave_no_hole_are_noticed() -> None:
+    assert any(false_claims(seed, Faults(untold=True), silent=0.3) for seed in range(HISTORIES))
 
 
 def test_histories_claim_something() -> None:
