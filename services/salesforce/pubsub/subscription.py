@@ -145,7 +145,10 @@ class Subscription:
             await self._arrived.put(_fetched(response, self._org_now_ms()))
             return
         await self._settle()
-        if self._quiet is None:
+        if response.pending_num_requested <= 0:  # nothing was owed, so events may wait that it does not speak of
+            await self._release(self._known_ms)
+            await self._arrived.put(Fetched((), b"", self._known_ms))
+        elif self._quiet is None:
             settled_at = asyncio.get_running_loop().time() + SETTLED_SECONDS
             self._quiet = _Quiet(response.latest_replay_id, sent_ms, settled_at)
         else:

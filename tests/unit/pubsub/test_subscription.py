@@ -15,7 +15,7 @@ from services.salesforce.pubsub.generated import pubsub_api_pb2 as pb
 from services.salesforce.pubsub.pulse import Pulse
 from services.salesforce.pubsub.subscription import Fetched, Subscription
 
-EMPTY = pb.FetchResponse(latest_replay_id=b"\x01")
+EMPTY = pb.FetchResponse(latest_replay_id=b"\x01", pending_num_requested=100)
 EVENT = pb.FetchResponse(events=[pb.ConsumerEvent(replay_id=b"\x02")], latest_replay_id=b"\x02")
 
 
@@ -107,6 +107,16 @@ async def test_responses_faster_than_quiet_takes_to_settle_are_dated_too(call: C
         sending.cancel()
 
     assert began <= dates[0] < dates[1] < dates[2]
+
+
+async def test_response_when_no_event_was_owed_moves_nothing(call: Call, stream: Subscription) -> None:
+    began = org_ms()
+    call.sent.put_nowait(pb.FetchResponse(latest_replay_id=b"\x01"))
+
+    (quiet,) = await received(stream, 1)
+
+    assert (quiet.deliveries, quiet.latest) == ((), b"")
+    assert quiet.received_ms <= began
 
 
 async def test_stream_that_ends_says_so_after_what_it_held(call: Call, stream: Subscription) -> None:
