@@ -15,7 +15,7 @@ from schemas.events import Checkpoint, Watermark, stamp
 from services.ingestor import outgoing, transactions
 from services.ingestor.jobs import delta, resume
 from services.kernel.settings import KafkaSettings, load
-from services.ops import coverage
+from services.ops import coverage, covered
 from services.ops.errors import CommandFailed
 from tests.integration.projector import harness
 from tests.integration.projector.harness import Bench, Log
@@ -99,6 +99,15 @@ async def test_a_program_reads_the_same(environ: dict[str, str], capsys: pytest.
     assert [hole["closedBy"] for hole in product["holes"]] == ["delta", "full"]
     assert product["next"]["kind"] == "full"
     assert product["next"]["since"] is None
+
+
+async def test_status_advises_what_closes_the_holes_that_are_there(environ: dict[str, str]) -> None:
+    found = await covered.look(environ["UMBRA_POSTGRES_DSN"])
+
+    assert found is not None
+    (product,) = [each for each in found if each.object == "Product2"]
+    assert product.open_holes == 2
+    assert "umbra backfill --object Product2 --execute" in (product.advice or "")
 
 
 async def test_an_object_without_any_watermark_is_never_covered(
