@@ -20,6 +20,7 @@ RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 DECLARED = {
     "services.ingestor.metrics": "Metrics",
+    "services.ingestor.jobs.metrics": "JobMetrics",
     "services.ingestor.repair.metrics": "RepairMetrics",
     "services.projector.metrics": "Metrics",
     "services.gateway.metrics": "Metrics",
