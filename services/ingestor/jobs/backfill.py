@@ -105,6 +105,8 @@ class Backfill:
             stored = await checkpoints.read(means.kafka, topics.JOBS_PARTITION, job_name(self._object))
             self._kept = {key: stored.job[key] for key in _KEPT if key in stored.job} if stored else {}
             unfinished = None if self._fresh or self._stale(stored) else resume.of(stored)
+            if unfinished is not None and unfinished.selected != resume.selection(self._mapping):
+                unfinished = None
             if unfinished is None or unfinished.state != "read":
                 unfinished = await self._read(held, unfinished)
             self._at = unfinished
@@ -162,7 +164,14 @@ class Backfill:
         job = await means.bulk.create(
             copying.select_rows(self._mapping), call_class=CallClass.BACKFILL, deadline=within(_CALL_SECONDS)
         )
-        at = Resume(job_id=job.id, r0_ms=job.r0_ms, least=counted.total, closes=closes)
+        at = Resume(
+            job_id=job.id,
+            r0_ms=job.r0_ms,
+            margin_ms=means.margin_ms,
+            selected=resume.selection(self._mapping),
+            least=counted.total,
+            closes=closes,
+        )
         await held.commit([*self._mark(at, "start"), self._checkpoint(at)])
         return job, at
 
@@ -196,7 +205,7 @@ class Backfill:
     async def _anti_join(self, held: Transactions, at: Resume) -> None:
         """Write what is gone, once the projector has applied the read. Raises Retryable, Unproven."""
         offsets = await held.commit([*self._mark(at, None)])
-        version = versions.read_version(at.r0_ms, self._means.margin_ms)
+        version = versions.read_version(at.r0_ms, at.margin_ms)
         async with gone.shadow(self._means.dsn, self._object) as shadow:
             if not await shadow.applied(dict(enumerate(offsets)), min(_PROJECTOR_SECONDS, self._means.job_seconds)):
                 raise Retryable("the projector has not applied the read yet")
@@ -240,7 +249,7 @@ class Backfill:
                     record_id,
                     r0_ms=at.r0_ms,
                     origin="backfill",
-                    margin_ms=self._means.margin_ms,
+                    margin_ms=at.margin_ms,
                     job_id=at.job_id,
                 )
                 for record_id in ids
@@ -270,7 +279,7 @@ class Backfill:
     async def _closed(self, at: Resume) -> tuple[str, ...]:
         """Asked at the end: by then the projector has seen what was opened just before the start."""
         opened = await holes.open_holes(self._means.dsn, self._object)
-        found = {hole.id for hole in opened if holes.closable(hole, at.r0_ms, self._means.margin_ms)}
+        found = {hole.id for hole in opened if holes.closable(hole, at.r0_ms, at.margin_ms)}
         return tuple(sorted(found | set(at.closes)))
 
     def _mark(self, at: Resume, phase: copying.Phase | None, closes: tuple[str, ...] = ()) -> Iterator[Record]:
@@ -282,7 +291,7 @@ class Backfill:
             origin="backfill",
             phase=phase,
             job_id=at.job_id,
-            covered_until=versions.moment(versions.proven_until(at.r0_ms, self._means.margin_ms)) if end else None,
+            covered_until=versions.moment(versions.proven_until(at.r0_ms, at.margin_ms)) if end else None,
             counted=at.rows if end else None,
             closes=closes,
         )
@@ -292,7 +301,7 @@ class Backfill:
         now = self._means.clock.now()
         name = job_name(self._object)
         if at.state == "complete":
-            self._kept |= {"rate": self._rate, "proven_r0_ms": at.r0_ms, "margin_ms": self._means.margin_ms}
+            self._kept |= {"rate": self._rate, "proven_r0_ms": at.r0_ms, "margin_ms": at.margin_ms}
             self._kept |= {"done_ms": versions.millis(now)}
             self._kept |= {"anti_join_ms": versions.millis(now)} if self._wish.anti_join else {}
         return outgoing.checkpoint(at.checkpoint(name, now, self._kept), topics.JOBS_PARTITION, now)

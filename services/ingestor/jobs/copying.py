@@ -65,7 +65,7 @@ class Copying:
         self._held = held
         self._of = of
         self._object = of.mapping.name
-        self._lines = Lines(of.mapping, r0_ms=at.r0_ms, origin=of.origin, margin_ms=means.margin_ms, job_id=at.job_id)
+        self._lines = Lines(of.mapping, r0_ms=at.r0_ms, origin=of.origin, margin_ms=at.margin_ms, job_id=at.job_id)
         self._asks_statuses = self._object == topics.OBJECT_OF[topics.ORDER.name] and bool(means.dsn)
         self._size = MOST_RECORDS
         self._commit: asyncio.Task[None] | None = None

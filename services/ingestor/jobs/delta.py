@@ -120,7 +120,7 @@ class Delta:
         async with transactions.opened(means.kafka, transactions.id_of(name)) as held:
             stored = await checkpoints.read(means.kafka, topics.JOBS_PARTITION, name)
             self._kept = {key: stored.job[key] for key in _KEPT if key in stored.job} if stored else {}
-            at = resume.of(stored)
+            at = await self._unfinished(stored)
             job = await self._resumed(at) if at else None
             if at is not None and job is not None:
                 return await self._by_bulk(held, job, at)
@@ -128,6 +128,15 @@ class Delta:
             if max(len(asked.updated.ids), asked.counted.total) > self._most_by_rest:
                 return await self._by_bulk(held, *await self._started(held, asked))
             return await self._by_rest(held, asked)
+
+    async def _unfinished(self, stored: events.Checkpoint | None) -> Resume | None:
+        """What an earlier run left, unless a full read has proven more since, or its rows are of another mapping."""
+        at = resume.of(stored)
+        if at is None or at.selected != resume.selection(self._mapping):
+            return None
+        full = await checkpoints.read(self._means.kafka, topics.JOBS_PARTITION, resume.job_name(self._object))
+        proven = full is not None and int(full.job.get("proven_r0_ms", 0)) >= at.r0_ms
+        return None if proven else at
 
     async def window(self, stored: events.Checkpoint | None) -> tuple[Window, Count]:
         """Since when to read, and how many records that is. One call. Raises Unproven."""
@@ -173,7 +182,15 @@ class Delta:
         await self._write(held, found)
         self._watch(self._object, self._rows, self._rows)
         covered_ms = versions.millis(asked.updated.covered)
-        at = Resume(job_id=job_id, r0_ms=read.r0_ms, least=read.total, since_ms=asked.since_ms, done=self._rows)
+        at = Resume(
+            job_id=job_id,
+            r0_ms=read.r0_ms,
+            margin_ms=self._means.margin_ms,
+            selected=resume.selection(self._mapping),
+            least=read.total,
+            since_ms=asked.since_ms,
+            done=self._rows,
+        )
         return await self._ended(held, at, covered_ms, counted=None)
 
     async def _started(self, held: Transactions, asked: _Asked) -> tuple[Job, Resume]:
@@ -182,6 +199,8 @@ class Delta:
         at = Resume(
             job_id=job.id,
             r0_ms=job.r0_ms,
+            margin_ms=self._means.margin_ms,
+            selected=resume.selection(self._mapping),
             least=asked.counted.total,
             since_ms=asked.since_ms,
             updated_ms=versions.millis(asked.updated.covered),
@@ -225,7 +244,7 @@ class Delta:
         deleted = await self._deleted(at)
         await self._confirm(held, {*self._candidates, *deleted.ids}, at)
         deleted_ms = versions.millis(deleted.covered)
-        covered_ms = min(at.r0_ms - self._means.margin_ms, deleted_ms)
+        covered_ms = min(at.r0_ms - at.margin_ms, deleted_ms)
         closed = await self._closed(at, covered_ms)
         self._next_ms = window.next_start(updated_ms, deleted_ms)
         await held.commit([*self._mark(at, "end", covered_ms, closed), self._checkpoint(at.ended("complete"))])
@@ -276,12 +295,12 @@ class Delta:
     async def _closed(self, at: Resume, covered_ms: int) -> tuple[str, ...]:
         """Holes that lie inside what is proven by the read and by `deleted`."""
         opened = await holes.open_holes(self._means.dsn, self._object)
-        proven_r0_ms = covered_ms + self._means.margin_ms
+        proven_r0_ms = covered_ms + at.margin_ms
         return tuple(sorted(hole.id for hole in opened if self._closes(hole, at, proven_r0_ms)))
 
     def _closes(self, hole: Hole, at: Resume, r0_ms: int) -> bool:
         inside = window.fitting(hole) and window.since_of(hole) >= (at.since_ms or 0)
-        return inside and holes.closable(hole, r0_ms, self._means.margin_ms)
+        return inside and holes.closable(hole, r0_ms, at.margin_ms)
 
     async def _confirm(self, held: Transactions, ids: Collection[str], at: Resume) -> None:
         """What the read did not show, one read by id for 200: there as it is, or absent. Raises Unproven for many."""
@@ -308,7 +327,7 @@ class Delta:
     ) -> Iterator[Record]:
         end = phase == "end"
         if covered_ms is not None:
-            covered_ms = min(covered_ms, versions.proven_until(at.r0_ms, self._means.margin_ms))
+            covered_ms = min(covered_ms, versions.proven_until(at.r0_ms, at.margin_ms))
         mark = Watermark(
             object=self._object,
             basis="delta",

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Literal
 
 from schemas.events import Checkpoint
+from schemas.mapping import ObjectMapping
 
 State = Literal["running", "read", "complete", "void"]
 """read: every row is in the log and counted, what is gone is still to be found. void: the Bulk job came to nothing
@@ -25,11 +27,14 @@ class Resume:
     """locator: of the page under way, None for the first; before: rows of the job on pages before it
     done: rows of the page that are in the log; least, after: what SOQL counted before the job and after it
     closes: ids of holes that the job closes whatever the database says
+    margin_ms: M of every row of the job, whoever goes on with it; selected: what its rows hold (`selection`)
     since_ms, updated_ms: where a delta's window starts, and up to when `updated` covered it; None for a full read
     """
 
     job_id: str
     r0_ms: int
+    margin_ms: int
+    selected: str
     least: int
     after: int = 0
     closes: tuple[str, ...] = ()
@@ -50,6 +55,8 @@ class Resume:
         kept: dict[str, Any] = {
             "state": self.state,
             "r0_ms": self.r0_ms,
+            "read_margin_ms": self.margin_ms,
+            "selected": self.selected,
             "least": self.least,
             "after": self.after,
             "closes": list(self.closes),
@@ -67,14 +74,24 @@ class Resume:
         return replace(self, state=state)
 
 
+def selection(mapping: ObjectMapping) -> str:
+    """Tells one mapping's columns and types from another's: a job's rows are of one mapping from first to last."""
+    columns = [*mapping.select, *(f"{name}:{field.type}" for name, field in mapping.fields.items())]
+    return blake2b("\n".join(columns).encode(), digest_size=8).hexdigest()
+
+
 def of(checkpoint: Checkpoint | None) -> Resume | None:
-    """What to go on with; None where nothing is under way."""
+    """What to go on with; None where nothing is under way, or the margin of its rows is not known."""
     if checkpoint is None or checkpoint.job_id is None or checkpoint.job.get("state") not in UNFINISHED:
         return None
     kept = checkpoint.job
+    if "read_margin_ms" not in kept:
+        return None
     return Resume(
         job_id=checkpoint.job_id,
         r0_ms=int(kept["r0_ms"]),
+        margin_ms=int(kept["read_margin_ms"]),
+        selected=str(kept.get("selected", "")),
         least=int(kept["least"]),
         after=int(kept.get("after", 0)),
         closes=tuple(kept["closes"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import events, versions
+from schemas import events, mapping, versions
 from schemas.events import Checkpoint
 from services.ingestor import openings
 from services.ingestor.jobs import backfill, copying, holes, lives, plan, resume
@@ -72,6 +73,8 @@ standing = st.builds(
     Resume,
     job_id=st.just("750000000000001AAA"),
     r0_ms=st.integers(0, 10**13),
+    margin_ms=st.integers(0, 10**6),
+    selected=st.text(max_size=5),
     least=st.integers(0, 10**6),
     closes=st.lists(st.text(max_size=5), max_size=3).map(tuple),
     locator=st.none() | st.text(min_size=1, max_size=10),
@@ -90,7 +93,7 @@ def test_checkpoint_gives_back_where_a_backfill_stood(at: Resume) -> None:
 
 @pytest.mark.parametrize("state", ["complete", "void"])
 def test_ended_backfill_is_not_gone_on_with(state: Any) -> None:
-    at = Resume(job_id="750000000000001AAA", r0_ms=1, least=0)
+    at = Resume(job_id="750000000000001AAA", r0_ms=1, margin_ms=0, selected="", least=0)
 
     assert resume.of(at.ended(state).checkpoint("Product2", NOW)) is None
 
@@ -158,3 +161,22 @@ async def test_every_failure_of_salesforce_is_partial_and_named(error: Salesforc
             return Outcome(object="Product2", state="PARTIAL", why=why, reason=reason)
 
     assert (await lives.run(Failing())).why == why
+
+
+def test_job_whose_margin_is_not_known_is_not_gone_on_with() -> None:
+    at = Resume(job_id="750000000000001AAA", r0_ms=1, margin_ms=5_000, selected="", least=0)
+    stored = at.checkpoint("Product2", NOW, {"margin_ms": 30_000})
+    resumed = resume.of(stored)
+    del stored.job["read_margin_ms"]
+
+    assert resumed is not None
+    assert resumed.margin_ms == 5_000, "not that of the newest complete read, which the checkpoint keeps as well"
+    assert resume.of(stored) is None
+
+
+def test_rows_of_another_mapping_are_told_by_names_and_types() -> None:
+    product = mapping.load().objects["Product2"]
+    other = replace(product, fields={**product.fields, "Name": replace(product.fields["Name"], type="integer")})
+
+    assert resume.selection(product) == resume.selection(replace(product))
+    assert resume.selection(product) != resume.selection(other)
