@@ -223,6 +223,7 @@ class Ingest:
         records = {i: as_rest(org, object_name, record) for i, record in found.items() if record is not None}
         missing = [i for i in found if i not in records]
         answer = byid.answer(MAPPING.objects[object_name], Retrieved(records, missing, r0_ms), self.margin_ms)
+        assert answer.version is not None  # of a read that was answered
         self._done(answer.version)
         self.write([*answer.found, *answer.absent])
 
