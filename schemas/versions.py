@@ -88,6 +88,14 @@ def status_version(
     return StatusVersion(f"{occurred_ms:014d}{rank}{commit_number:019d}{sequence:06d}{int(terminal)}{tail}")
 
 
+def observed_version(at_ms: int, terminal: bool, event_id: str) -> StatusVersion:
+    """Version of a status that a read found, set at `at_ms` at the latest: below every report of that time or later.
+
+    A millisecond earlier instead of a rank of its own, so that its form is that of every other version.
+    """
+    return status_version(max(at_ms - 1, 0), "fulfilment", 0, 0, terminal, event_id)
+
+
 def millis(moment: datetime) -> int:
     """Epoch milliseconds of an aware datetime, without going through a float."""
     if moment.tzinfo is None:

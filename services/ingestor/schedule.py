@@ -21,7 +21,7 @@ from services.ingestor import checkpoints
 from services.ingestor.jobs import delta, resume, timetable
 from services.ingestor.jobs.means import Means, Outcome
 from services.ingestor.jobs.metrics import JobMetrics
-from services.ingestor.jobs.timetable import Kind, ScheduleSettings, Standing
+from services.ingestor.jobs.timetable import KINDS, Kind, ScheduleSettings, Standing
 from services.ingestor.jobs.turns import Turns
 from services.ingestor.transactions import Abandoned
 from services.kernel.retry import Backoff
@@ -45,11 +45,10 @@ class Rounds(Protocol):
 
 @dataclass(slots=True)
 class _Put:
-    """An object's job that is put off. kind: what the next try is, where the last one said so."""
+    """A kind of an object's jobs that is put off."""
 
     until: float
     backoff: Backoff = field(default_factory=lambda: Backoff(first=_AGAIN[0], longest=_AGAIN[1]))
-    kind: Kind | None = None
 
 
 class Schedule:
@@ -71,7 +70,9 @@ class Schedule:
         self._turns = turns
         self._metrics = metrics
         self._repairs = repairs
-        self._put: dict[str, _Put] = {}
+        self._put: dict[tuple[str, Kind], _Put] = {}
+        self._unproven: set[str] = set()
+        """Objects whose delta cannot prove what it is for, until a full read does."""
 
     async def run(self) -> Never:
         """Until cancelled. What fails for no reason known here is raised, and ends the process."""
@@ -95,18 +96,16 @@ class Schedule:
         started: since when this owner is one
         """
         for name, mapping in self._objects.items():
-            if self._rest(name) > 0:
-                continue
             kind = await self._due(name, started)
             if kind is not None:
                 self._judge(name, kind, await self._job(kind, mapping))
         now = self._means.clock.now()
         until_slot = (timetable.next_slot(self._settings, self._places, now) - now) / timedelta(seconds=1)
-        resting = [rest for name in self._objects if (rest := self._rest(name)) > 0]
+        resting = [rest for name in self._objects for kind in KINDS if (rest := self._rest(name, kind)) > 0]
         return max(_AT_ONCE_SECONDS, min([_LOOK_SECONDS, until_slot, *resting]))
 
-    def _rest(self, name: str) -> float:
-        put = self._put.get(name)
+    def _rest(self, name: str, kind: Kind) -> float:
+        put = self._put.get((name, kind))
         return 0.0 if put is None else put.until - self._means.clock.monotonic()
 
     async def _due(self, name: str, started: datetime) -> Kind | None:
@@ -117,9 +116,15 @@ class Schedule:
             log.warning("the schedule waits", extra={"action": "schedule_waits", "why": str(error)})
             return None
         begun = timetable.slot(self._settings, self._places[name], self._means.clock.now())
-        kind = timetable.due(self._settings, stands, begun, started)
-        put = self._put.get(name)
-        return put.kind if kind is not None and put is not None and put.kind is not None else kind
+        put_off = self._rest(name, "full") > 0
+        kind = timetable.due(self._settings, stands, begun, started, full_put_off=put_off)
+        if kind == "delta" and (name in self._unproven or self._overdue(name, stands, begun)):
+            kind = "full"
+        return None if kind is None or self._rest(name, kind) > 0 else kind
+
+    def _overdue(self, name: str, stands: Standing, begun: datetime) -> bool:
+        """Whether a full read is to be tried in the place of a delta that is put off."""
+        return self._rest(name, "delta") > 0 and timetable.full_due(self._settings, stands, begun)
 
     async def _standing(self, name: str) -> Standing:
         partition = topics.JOBS_PARTITION
@@ -139,11 +144,13 @@ class Schedule:
     def _judge(self, name: str, kind: Kind, outcome: Outcome) -> None:
         """A delta that cannot prove what it is for is followed by a full read, at once."""
         if outcome.state == "COMPLETE":
-            self._put.pop(name, None)
+            self._put.pop((name, kind), None)
+            self._unproven -= {name} if kind == "full" else set()
             return
-        put = self._put.setdefault(name, _Put(0.0))
-        put.kind = "full" if outcome.why == "unproven" and kind == "delta" else put.kind
-        pause = _AT_ONCE_SECONDS if put.kind == "full" and kind == "delta" else put.backoff.next()
+        if outcome.why == "unproven" and kind == "delta":
+            self._unproven.add(name)
+        put = self._put.setdefault((name, kind), _Put(0.0))
+        pause = put.backoff.next()
         put.until = self._means.clock.monotonic() + pause
         extra = {"action": "job_put_off", "object": name, "kind": kind, "why": outcome.why, "again_in": round(pause)}
         log.warning("a scheduled job is put off", extra=extra)

@@ -33,7 +33,10 @@ def statuses(mapping: StatusMapping, read: Iterable[RecordChange], known: Mappin
 
 
 def _status(mapping: StatusMapping, change: RecordChange, status: str) -> OrderStatus:
+    """Dated by the latest time at which the status may have been set: the record's stamp, or what the read proves."""
     at, terminal = versions.at_ms(change.version), status in mapping.terminal
+    if change.system_modstamp is not None:
+        at = min(at, versions.millis(change.system_modstamp))
     event_id = f"{change.version}-{change.record_id}"
     return OrderStatus(
         id=event_id,
@@ -44,5 +47,5 @@ def _status(mapping: StatusMapping, change: RecordChange, status: str) -> OrderS
         occurred_at=versions.moment(at),
         source="salesforce",
         kind="observed",
-        version=versions.status_version(at, "salesforce", 0, 0, terminal, event_id),
+        version=versions.observed_version(at, terminal, event_id),
     )

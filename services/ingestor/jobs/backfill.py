@@ -32,7 +32,7 @@ from services.kernel.errors import Retryable
 from services.salesforce import changes
 from services.salesforce.bulk import Job
 from services.salesforce.calls import CallClass, within
-from services.salesforce.errors import JobFailed, NotFound
+from services.salesforce.errors import Incomplete, JobFailed, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -136,10 +136,18 @@ class Backfill:
         )
         self._copying = Copying(self._means, held, of, at)
         before, began = at.rows, self._means.clock.monotonic()
-        at = await self._copying.run(job)
+        at = await self._copied(held, self._copying, job)
         if at.rows > before:
             self._rate = round((at.rows - before) / max(self._means.clock.monotonic() - began, 0.001), 1)
         return await self._counted(held, at)
+
+    async def _copied(self, held: Transactions, copy: Copying, job: Job) -> Resume:
+        """No later run gets other rows from the same job: what does not fit now never will."""
+        try:
+            return await copy.run(job)
+        except (ValueError, Incomplete):
+            await held.commit([self._checkpoint(copy.at.ended("void"))])
+            raise
 
     async def _resumed(self, at: Resume) -> Job | None:
         """The job of an earlier run; None when Salesforce has forgotten it, or it came to nothing."""

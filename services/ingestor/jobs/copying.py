@@ -46,7 +46,7 @@ _YIELD_ROWS = 250
 class Copied:
     """What is copied and how it is said.
 
-    checkpoint: the job's own, for a position; saw: told each id in the log
+    checkpoint: the job's own, for a position; saw: told each id in the log, and whether it is deleted
     """
 
     mapping: ObjectMapping
@@ -54,7 +54,7 @@ class Copied:
     call_class: CallClass
     checkpoint: Callable[[Resume], Record]
     watch: Watch
-    saw: Callable[[str], None] | None = None
+    saw: Callable[[str, bool], None] | None = None
 
 
 class Copying:
@@ -119,7 +119,7 @@ class Copying:
             built = line(row)
             packing.add(built)
             if saw is not None:
-                saw(built.key.decode())
+                saw(built.key.decode(), row[1] == "true")
             if self._asks_statuses:
                 kept.append(row)
             if packing.bytes >= MOST_BYTES:

@@ -15,6 +15,7 @@ from typing import Any
 
 from schemas import events, topics, versions
 from schemas.events import RecordChange, Watermark
+from schemas.join import ALIVE
 from schemas.mapping import ObjectMapping
 from services.ingestor import checkpoints, outgoing, transactions
 from services.ingestor.jobs import confirming, copying, holes, known, lives, resume, window
@@ -29,7 +30,7 @@ from services.ingestor.transactions import Transactions
 from services.salesforce import soql
 from services.salesforce.bulk import Job
 from services.salesforce.calls import CallClass, within
-from services.salesforce.errors import BadRequest, JobFailed, NotFound
+from services.salesforce.errors import BadRequest, Incomplete, JobFailed, NotFound
 from services.salesforce.rest import Count, Replicated
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ class Delta:
         self._rows = 0
         self._absent = 0
         self._candidates: set[str] = set()
+        self._deletions: set[str] = set()
         self._next_ms = 0
         self._kept: dict[str, Any] = {}
 
@@ -116,7 +118,7 @@ class Delta:
     async def live(self) -> Outcome:
         means, name = self._means, job_name(self._object)
         self._rows = self._absent = 0
-        self._candidates = set()
+        self._candidates, self._deletions = set(), set()
         async with transactions.opened(means.kafka, transactions.id_of(name)) as held:
             stored = await checkpoints.read(means.kafka, topics.JOBS_PARTITION, name)
             self._kept = {key: stored.job[key] for key in _KEPT if key in stored.job} if stored else {}
@@ -178,7 +180,8 @@ class Delta:
             raise Mismatch(f"the read tells of {read.total} records and has {len(read.records)}")
         job_id = f"rest:{read.r0_ms}"
         found = confirming.snapshots(self._means, self._mapping, read, origin="delta", job_id=job_id)
-        self._candidates -= {change.record_id for change in found}
+        for change in found:
+            self._saw(change.record_id, change.fields.get(ALIVE) is True)
         await self._write(held, found)
         self._watch(self._object, self._rows, self._rows)
         covered_ms = versions.millis(asked.updated.covered)
@@ -227,14 +230,27 @@ class Delta:
             call_class=CLASS,
             checkpoint=self._checkpoint,
             watch=self._copied,
-            saw=self._candidates.discard,
+            saw=self._saw,
         )
-        at = await Copying(self._means, held, of, at).run(job)
+        copying_ = Copying(self._means, held, of, at)
+        try:
+            return await self._copied_and_ended(held, job, copying_)
+        except (ValueError, Incomplete, Unproven):  # no other end comes of the same rows, or of the same window
+            await held.commit([self._checkpoint(copying_.at.ended("void"))])
+            raise
+
+    async def _copied_and_ended(self, held: Transactions, job: Job, copying_: Copying) -> Outcome:
+        at = await copying_.run(job)
         after = await self._count(at.since_ms or 0)
         if not at.least <= at.rows <= after.total:
             await held.commit([self._checkpoint(at.ended("void"))])
             raise Mismatch(f"{at.rows} rows, but SOQL counts {at.least} before and {after.total} after")
         return await self._ended(held, at, at.updated_ms or 0, counted=(at.least, after.total))
+
+    def _saw(self, record_id: str, deleted: bool) -> None:
+        self._candidates.discard(record_id)
+        if deleted:
+            self._deletions.add(record_id)
 
     def _copied(self, name: str, rows: int, total: int) -> None:
         self._rows = rows
@@ -242,7 +258,7 @@ class Delta:
 
     async def _ended(self, held: Transactions, at: Resume, updated_ms: int, counted: tuple[int, int] | None) -> Outcome:
         deleted = await self._deleted(at)
-        await self._confirm(held, {*self._candidates, *deleted.ids}, at)
+        await self._confirm(held, {*self._candidates, *deleted.ids} - self._deletions, at)
         deleted_ms = versions.millis(deleted.covered)
         covered_ms = min(at.r0_ms - at.margin_ms, deleted_ms)
         closed = await self._closed(at, covered_ms)

@@ -17,6 +17,7 @@ from schemas.events import Checkpoint
 from services.kernel.settings import at_least, setting
 
 Kind = Literal["delta", "full"]
+KINDS: tuple[Kind, ...] = ("delta", "full")
 
 _DAY = timedelta(days=1)
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
@@ -82,14 +83,30 @@ def slot(settings: ScheduleSettings, nth: int, now: datetime) -> datetime:
     return begun
 
 
-def due(settings: ScheduleSettings, of: Standing, begun: datetime, started: datetime) -> Kind | None:
+def due(
+    settings: ScheduleSettings, of: Standing, begun: datetime, started: datetime, *, full_put_off: bool = False
+) -> Kind | None:
     """What an object's slot asks for. What was never read is read at the first slot that this owner sees, no sooner:
-    until then a person may be about to do it."""
-    if of.full is None:
+    until then a person may be about to do it. A full read that does not come to its end holds no delta up; a time that
+    is still to come is that of a clock that ran ahead, and counts as never."""
+    full, delta = (_believed(at, begun) for at in (of.full, of.delta))
+    if full is None:
         return "full" if begun >= started else None
-    if begun - of.full >= timedelta(days=settings.schedule_full_days) - _DAY / 2:
-        return "full"
-    return "delta" if max(of.full, of.delta or of.full) < begun else None
+    newest = max(full, delta or full)
+    if full_due(settings, of, begun):
+        stuck = delta is not None and begun - newest > _DAY * 3 / 2
+        return "delta" if (full_put_off and newest < begun) or stuck else "full"
+    return "delta" if newest < begun else None
+
+
+def full_due(settings: ScheduleSettings, of: Standing, begun: datetime) -> bool:
+    """Whether the days since the last full read are over; not for an object that was never read."""
+    full = _believed(of.full, begun)
+    return full is not None and begun - full >= timedelta(days=settings.schedule_full_days) - _DAY / 2
+
+
+def _believed(at: datetime | None, begun: datetime) -> datetime | None:
+    return None if at is None or at > begun + _DAY else at
 
 
 def next_slot(settings: ScheduleSettings, names: Mapping[str, int], now: datetime) -> datetime:

@@ -27,10 +27,10 @@ from services.ingestor.jobs.compare import HIGHEST, Difference, Known, Range, Su
 from services.ingestor.jobs.means import Means, Why
 from services.kernel import postgres
 from services.kernel.errors import Retryable
-from services.salesforce import changes, soql
+from services.salesforce import soql
 from services.salesforce.calls import CallClass, within
 from services.salesforce.errors import LimitExceeded, SalesforceError
-from services.salesforce.rest import SubRequest
+from services.salesforce.rest import MOST_IDS, SubRequest
 
 CLASS = CallClass.REPAIR
 LEAF = 2_000
@@ -258,13 +258,16 @@ class Verification:
         self._counts["differing"] += len(told)
         self._found += told[: _LISTED - len(self._found)]
         if self._wish.repair and told:
-            await self._repair(told, org, read.r0_ms)
+            await self._repair(told, org)
         if self._counts["rows"] > self._wish.most_rows:
             raise TooMuch(f"more than {self._wish.most_rows} rows lie where something differs: read it in full instead")
 
-    async def _repair(self, told: Sequence[Difference], org: Mapping[str, RecordChange], r0_ms: int) -> None:
-        """Through the log; what the org does not have is absent by the same read."""
-        found = [org[each.record_id] if each.record_id in org else self._absent(each.record_id, r0_ms) for each in told]
+    async def _repair(self, told: Sequence[Difference], org: Mapping[str, RecordChange]) -> None:
+        """Through the log; what the range did not show is asked for by its id before it is called absent."""
+        unseen = [each.record_id for each in told if each.record_id not in org]
+        self._counts["calls"] += -(-len(unseen) // MOST_IDS)
+        asked = confirming.by_id(self._means, self._mapping, unseen, call_class=CLASS, origin="repair")
+        found = [org[each.record_id] for each in told if each.record_id in org] + [each async for each in asked]
         lost = await known.lost(self._means, self._object, [each for each in found if each.kind == "snapshot"])
         now = self._means.clock.now()
         records = [
@@ -276,9 +279,6 @@ class Verification:
             for some in copying.chunks(records):
                 await held.commit(some)
         self._counts["repaired"] += len(told)
-
-    def _absent(self, record_id: str, r0_ms: int) -> RecordChange:
-        return changes.absent(self._object, record_id, r0_ms=r0_ms, origin="repair", margin_ms=self._means.margin_ms)
 
 
 def _sum(body: Mapping[str, Any]) -> Sum:

@@ -69,3 +69,22 @@ def test_object_never_read_waits_for_a_slot_that_its_owner_sees() -> None:
 def test_timetable_that_cannot_be_kept_is_a_bad_setting(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"UMBRA_SCHEDULE_{name}"):
         settings.load(ScheduleSettings, {f"UMBRA_SCHEDULE_{name}": value})
+
+
+def test_full_read_that_does_not_come_to_its_end_holds_no_delta_up() -> None:
+    begun = timetable.slot(AT, 0, NOON)
+    last_night = Standing(begun - DAY, begun - 9 * DAY)
+    long_ago = Standing(begun - 2 * DAY, begun - 9 * DAY)
+
+    assert timetable.due(AT, last_night, begun, NOON) == "full"
+    assert timetable.due(AT, last_night, begun, NOON, full_put_off=True) == "delta"
+    assert timetable.due(AT, Standing(begun + DAY / 24, begun - 9 * DAY), begun, NOON, full_put_off=True) == "full"
+    assert timetable.due(AT, long_ago, begun, NOON) == "delta"
+
+
+def test_time_that_is_still_to_come_counts_as_never() -> None:
+    begun = timetable.slot(AT, 0, NOON)
+    ahead = begun + 60 * DAY
+
+    assert timetable.due(AT, Standing(ahead, ahead), begun, started=begun) == "full"
+    assert timetable.due(AT, Standing(ahead, begun - DAY), begun, started=begun) == "delta"
