@@ -99,21 +99,22 @@ async def test_backfill_before_the_stream_closes_nothing(log: Log, environ: dict
     assert [tuple(mark.closes) for mark in ended(await log.watermarks("Product2"))] == [()] * 4
 
 
-async def test_only_holes_that_the_read_has_seen_to_their_end_are_closed(
+async def test_without_an_anti_join_only_a_first_start_that_the_read_has_seen_is_closed(
     log: Log, environ: dict[str, str], postgres_dsn: str
 ) -> None:
     connection = await asyncpg.connect(postgres_dsn)
     opened = "INSERT INTO coverage_hole (object, partition, hole_id, hole_from, hole_to, opened) VALUES "
     await connection.execute(
         opened + "('Product2', 0, 'overflow:old', now() - interval '2 h', now() - interval '1 h', true),"
-        "('Product2', 0, 'overflow:future', now(), now() + interval '1 h', true),"
+        "('Product2', 0, 'first:old', now() - interval '2 h', now() - interval '1 h', true),"
+        "('Product2', 0, 'first:future', now(), now() + interval '1 h', true),"
         "('Account', 0, 'overflow:other', now() - interval '2 h', now() - interval '1 h', true)"
     )
     await connection.close()
 
     await command({**environ, "UMBRA_POSTGRES_DSN": postgres_dsn}, "--object", "Product2", "--execute")
 
-    assert [tuple(mark.closes) for mark in ended(await log.watermarks("Product2"))] == [("overflow:old",)] * 4
+    assert [tuple(mark.closes) for mark in ended(await log.watermarks("Product2"))] == [("first:old",)] * 4
 
 
 async def test_statuses_whose_events_were_lost_are_told_as_observed(
