@@ -29,6 +29,7 @@ from services.projector.metrics import Metrics
 from services.projector.monitor import Monitor
 from services.projector.outbox import Teller
 from services.projector.settings import Settings
+from services.projector.tombstones import Tombstones
 from services.projector.work import Work
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, work_class: type[Work]
         health.ready("postgres", monitor.postgres)
         health.live("progress", monitor.progress)
         health.live("group", driver.Membership(app, SYSTEM).check)
-        await _together(app, stop, gate, teller, monitor)
+        tombstones = Tombstones(pool, counted, timedelta(days=settings.projector_tombstone_days))
+        await _together(app, stop, gate, teller, monitor, tombstones)
 
 
 def _mapping(settings: Settings) -> mapping.Mapping:
@@ -89,12 +91,15 @@ def _mapping(settings: Settings) -> mapping.Mapping:
         raise Fatal(str(error), BAD_SETTINGS) from error
 
 
-async def _together(app: driver.App, stop: asyncio.Event, gate: Gate, teller: Teller, monitor: Monitor) -> None:
-    """Engine, teller and monitor: the first that fails ends all; the engine's end ends the others."""
+async def _together(
+    app: driver.App, stop: asyncio.Event, gate: Gate, teller: Teller, monitor: Monitor, tombstones: Tombstones
+) -> None:
+    """Engine and those beside it: the first that fails ends all; the engine's end ends the others."""
     async with asyncio.TaskGroup() as group:
         others = [
             group.create_task(teller.run(), name="teller"),
             group.create_task(monitor.run(), name="monitor"),
+            group.create_task(tombstones.run(), name="tombstones"),
         ]
         await driver.drive(app, stop, ready=gate.open)
         for task in others:

@@ -75,6 +75,18 @@ class Metrics:
             ("object", "reason"),
             registry=registry,
         )
+        self.tombstones = Gauge(
+            "projector_tombstones",
+            "Deleted records that are still remembered, so that nothing old brings them back.",
+            ("object",),
+            registry=registry,
+        )
+        self.forgotten = Counter(
+            "projector_forgotten_records_total",
+            "Deleted records that were forgotten: they are older than all that the log may still say of them.",
+            ("object",),
+            registry=registry,
+        )
         self.coverage_lag = Gauge(
             "projector_coverage_lag_seconds",
             "How long ago an object's coverage ends, observed (stream) and proven (reads); infinite: it has none.",

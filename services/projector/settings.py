@@ -64,6 +64,12 @@ class Settings:
         doc="Days that the coverage ledger keeps history; not fewer than the log keeps records.",
         check=at_least(30),
     )
+    projector_tombstone_days: float = setting(
+        default=45.0,
+        doc="Days after which a deleted record is forgotten: the log's retention (30), a segment that ends late (7), "
+        "the longest job (7), and one to spare. Longer where the topics keep longer.",
+        check=at_least(38),
+    )
 
     @property
     def topics(self) -> tuple[str, ...]:
