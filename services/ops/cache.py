@@ -68,9 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _parser(doing: Any, name: str, text: str) -> argparse.ArgumentParser:
-    """--json is understood before and after the word."""
+    """The common flags are understood before and after the word."""
     sub: argparse.ArgumentParser = doing.add_parser(name, help=text, description=text)
     sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON for a program")
+    sub.add_argument("--state-dir", type=Path, default=argparse.SUPPRESS, help="of the local stack")
     return sub
 
 

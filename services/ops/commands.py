@@ -42,6 +42,7 @@ COMMANDS = (
     Command("rebuild", "fill a second generation of tables from the log, compare, swap; and back"),
     Command("coverage", "of which times each object is observed or proven, by what, and what not"),
     Command("prove", "one record in Umbra beside the org, field by field, for one call"),
+    Command("watch", "one line for each change, from its commit to the row, the caches and the socket"),
     Command("explain", "one record: its events in the log, what wrote each field, why it is not shown"),
     Command("cache", "void cached answers by their tags; compare them with the rows"),
     Command("reproject", "make shadow rows anew from the state after a changed mapping"),
