@@ -28,6 +28,7 @@ from services.kernel.valkey import AWAY
 from services.ops import cached
 from services.ops.cached import Kept, Looked
 from services.ops.errors import CommandFailed
+from services.ops.words import word
 
 _QUERIES = Path(__file__).with_name("kept.sql")
 _POSTGRES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PostgresAway)
@@ -55,7 +56,7 @@ class Servers:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     doing = parser.add_subparsers(dest="doing", metavar="WHAT", required=True)
-    clear = _parser(doing, "clear", "void answers, so that they are read again from the rows")
+    clear = word(doing, "clear", "void answers, so that they are read again from the rows")
     which = clear.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every answer")
     which.add_argument("--catalog", action="store_true", help="products, prices and plans")
@@ -63,16 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--sku", metavar="S", help="one product, and the lists that it stands in")
     which.add_argument("--account", metavar="A", help="one account's eligibility and orders")
     clear.add_argument("--execute", action="store_true", help="do it")
-    verify = _parser(doing, "verify", "compare the answers that are kept with the rows")
+    verify = word(doing, "verify", "compare the answers that are kept with the rows")
     verify.add_argument("--sample", type=int, metavar="N", help="look at so many, taken at random (default: all)")
-
-
-def _parser(doing: Any, name: str, text: str) -> argparse.ArgumentParser:
-    """The common flags are understood before and after the word."""
-    sub: argparse.ArgumentParser = doing.add_parser(name, help=text, description=text)
-    sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON for a program")
-    sub.add_argument("--state-dir", type=Path, default=argparse.SUPPRESS, help="of the local stack")
-    return sub
 
 
 async def run(args: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ from services.kernel import metrics, postgres, valkey
 from services.kernel.clock import SYSTEM
 from services.kernel.settings import KafkaSettings, ValkeySettings, load, setting
 from services.ops.errors import CommandFailed
+from services.ops.words import word
 from services.salesforce import door
 from services.salesforce.errors import SalesforceError
 from services.salesforce.pubsub import client
@@ -58,26 +59,19 @@ class RetrySettings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     doing = parser.add_subparsers(dest="doing", metavar="WHAT", required=True)
-    listing = _parser(doing, "list", "what is open")
+    listing = word(doing, "list", "what is open")
     listing.add_argument("--all", action="store_true", help="also what was retried or dropped")
     for name, text in (
         ("show", "one of them, with all that is known"),
         ("retry", "fetch the event again, write its changes, close its hole: one delivery"),
         ("drop", "let it go; its hole stays until a read closes it"),
     ):
-        sub = _parser(doing, name, text)
+        sub = word(doing, name, text)
         sub.add_argument("id", help="as `list` shows it")
         if name != "show":
             sub.add_argument("--execute", action="store_true", help="do it")
         if name == "drop":
             sub.add_argument("--reason", required=True, help="why, for whoever comes after")
-
-
-def _parser(doing: Any, name: str, text: str) -> argparse.ArgumentParser:
-    """--json is understood before and after the word."""
-    sub: argparse.ArgumentParser = doing.add_parser(name, help=text, description=text)
-    sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON for a program")
-    return sub
 
 
 async def run(args: argparse.Namespace) -> int:

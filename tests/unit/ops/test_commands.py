@@ -63,3 +63,16 @@ def test_detached_start_passes_its_choices_on() -> None:
     args = parser.parse_args(["--detach", *given])
 
     assert up.own_flags(args) == given
+
+
+@pytest.mark.parametrize("words", [("dlq", "list"), ("cache", "verify")])
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_common_flags_are_understood_on_either_side_of_the_second_word(
+    words: tuple[str, str], where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = words
+    flags = ["--json", "--state-dir", str(tmp_path)]
+
+    umbra.main([first, *flags, second] if where == "before" else [first, second, *flags], {})
+
+    assert "unrecognized" not in capsys.readouterr().err
